@@ -1,0 +1,152 @@
+package llama
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Model is a decoder's weights in float32. All matrices are row-major [out, in], as
+// Hugging Face stores them.
+//
+// The query, key and value projections of a layer are adjacent rows of one matrix, and so
+// are the gate and up projections, so that each pair is one matrix product; [Model.Params]
+// names the parts as Hugging Face does.
+//
+// Letters used throughout the package: V vocabulary, D hidden size, L layers, H attention
+// heads, HK key/value heads, HD head dimension, F feed-forward width, T tokens.
+type Model struct {
+	Config Config
+	Embed  []float32 // (V, D)
+	Layers []Layer
+	Norm   []float32 // (D)
+	Head   []float32 // (V, D); the same memory as Embed when tied
+	flat   []float32 // all of the above, one allocation
+}
+
+// Layer is one decoder block.
+type Layer struct {
+	AttnNorm []float32 // (D)
+	QKV      []float32 // ((H+2*HK)*HD, D)
+	Out      []float32 // (D, H*HD)
+	MLPNorm  []float32 // (D)
+	GateUp   []float32 // (2*F, D)
+	Down     []float32 // (D, F)
+}
+
+// Param is a named view of part of a model: the one table that drives initialisation,
+// loading, saving, gradients and the optimiser.
+type Param struct {
+	Name  string // Hugging Face's name
+	Shape []int
+	Data  []float32 // view into the model; do not append
+	Decay bool      // weight decay applies (matrices, not norms)
+}
+
+// align keeps every tensor on a 64-byte boundary of the flat allocation.
+const align = 16
+
+// NewModel allocates a model of zeros (norms of ones). It fails on an invalid config.
+func NewModel(c Config) (*Model, error) {
+	c = c.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m := &Model{Config: c, Layers: make([]Layer, c.NumHiddenLayers)}
+	d, f := c.HiddenSize, c.IntermediateSize
+	size := 0
+	count := func(dst *[]float32, n int) { size += (n + align - 1) / align * align }
+	take := func(dst *[]float32, n int) {
+		*dst = m.flat[size : size+n : size+n]
+		size += (n + align - 1) / align * align
+	}
+	layout := func(place func(dst *[]float32, n int)) {
+		size = 0
+		place(&m.Embed, c.VocabSize*d)
+		for i := range m.Layers {
+			l := &m.Layers[i]
+			place(&l.AttnNorm, d)
+			place(&l.QKV, c.qkv()*d)
+			place(&l.Out, d*c.attn())
+			place(&l.MLPNorm, d)
+			place(&l.GateUp, 2*f*d)
+			place(&l.Down, d*f)
+		}
+		place(&m.Norm, d)
+		if !c.TieWordEmbeddings {
+			place(&m.Head, c.VocabSize*d)
+		}
+	}
+	layout(count)
+	m.flat = make([]float32, size)
+	layout(take)
+	if c.TieWordEmbeddings {
+		m.Head = m.Embed
+	}
+	for _, p := range m.Params() {
+		if !p.Decay {
+			for i := range p.Data {
+				p.Data[i] = 1
+			}
+		}
+	}
+	return m, nil
+}
+
+// Flat is all parameters (and the zero padding between tensors) as one slice, in the order
+// of Params. Gradients and optimiser moments use the same layout.
+func (m *Model) Flat() []float32 { return m.flat }
+
+// Params lists the tensors under Hugging Face's names, in memory order.
+func (m *Model) Params() []Param {
+	c := m.Config
+	d, f, q, kv := c.HiddenSize, c.IntermediateSize, c.attn(), c.NumKeyValueHeads*c.HeadDim
+	var ps []Param
+	matrix := func(name string, data []float32, out, in int) {
+		ps = append(ps, Param{Name: name, Shape: []int{out, in}, Data: data[: out*in : out*in], Decay: true})
+	}
+	norm := func(name string, data []float32) { ps = append(ps, Param{Name: name, Shape: []int{d}, Data: data}) }
+	matrix("model.embed_tokens.weight", m.Embed, c.VocabSize, d)
+	for i := range m.Layers {
+		l, p := &m.Layers[i], fmt.Sprintf("model.layers.%d.", i)
+		norm(p+"input_layernorm.weight", l.AttnNorm)
+		matrix(p+"self_attn.q_proj.weight", l.QKV, q, d)
+		matrix(p+"self_attn.k_proj.weight", l.QKV[q*d:], kv, d)
+		matrix(p+"self_attn.v_proj.weight", l.QKV[(q+kv)*d:], kv, d)
+		matrix(p+"self_attn.o_proj.weight", l.Out, d, q)
+		norm(p+"post_attention_layernorm.weight", l.MLPNorm)
+		matrix(p+"mlp.gate_proj.weight", l.GateUp, f, d)
+		matrix(p+"mlp.up_proj.weight", l.GateUp[f*d:], f, d)
+		matrix(p+"mlp.down_proj.weight", l.Down, d, f)
+	}
+	norm("model.norm.weight", m.Norm)
+	if !c.TieWordEmbeddings {
+		matrix("lm_head.weight", m.Head, c.VocabSize, d)
+	}
+	return ps
+}
+
+// Init draws matrices from N(0, 0.02²), as Hugging Face does; each tensor's stream is
+// named by the seed and the tensor's position, so the result does not depend on order.
+// Norms become ones.
+func (m *Model) Init(seed uint64) {
+	for i, p := range m.Params() {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		for j := range p.Data {
+			if p.Decay {
+				p.Data[j] = float32(r.NormFloat64() * 0.02)
+			} else {
+				p.Data[j] = 1
+			}
+		}
+	}
+}
+
+// Clone copies the weights.
+func (m *Model) Clone() *Model {
+	c, err := NewModel(m.Config)
+	if err != nil { // the config was valid when m was made
+		panic(err)
+	}
+	copy(c.flat, m.flat)
+	return c
+}
