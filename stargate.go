@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,7 +48,7 @@ func Run(ctx context.Context, in Input) ([]Iteration, error) {
 		return nil, err
 	}
 	var done []Iteration
-	policy := in.Base.Questioner(in.Config)     // 1  Q_0 = Q_BASE, T, U, G
+	policy := in.Base.Questioner(in.Config)      // 1  Q_0 = Q_BASE, T, U, G
 	for n := 1; n <= in.Config.Iterations; n++ { // 2  outer loop
 		it := Iteration{N: n, Split: in.split(n).Name}
 		err := in.eachPair(ctx, &it, func(ctx context.Context, p Pair) (best Candidates, sel []Selected, err error) {
@@ -107,7 +108,7 @@ func (in Input) eachPair(ctx context.Context, it *Iteration, do func(context.Con
 	pairs := in.split(it.N).Pairs
 	it.Candidates = make([]Candidates, len(pairs))
 	selected := make([][]Selected, len(pairs))
-	finished := make(chan struct{}, len(pairs))
+	var finished atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(in.Config.Concurrency)
 	in.observe(Event{it.N, "simulate", 0, len(pairs)})
@@ -117,8 +118,7 @@ func (in Input) eachPair(ctx context.Context, it *Iteration, do func(context.Con
 			if it.Candidates[i], selected[i], err = do(ctx, p); err != nil {
 				return err
 			}
-			finished <- struct{}{}
-			in.observe(Event{it.N, "simulate", len(finished), len(pairs)})
+			in.observe(Event{it.N, "simulate", int(finished.Add(1)), len(pairs)})
 			return nil
 		})
 	}
