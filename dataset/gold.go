@@ -1,0 +1,80 @@
+package dataset
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"stargate"
+)
+
+// Gold holds gold responses by pair key (task id "/" persona id) and by the texts of the two.
+type Gold map[string]string
+
+// ReadGold reads gold responses. A JSON object of "prompt-{i} persona-{j}" keys is the
+// authors' layout; otherwise entries have the fields task and persona (ids or full texts)
+// and gold (or response). An empty gold is an error: it would lift every mean.
+func ReadGold(name string, data []byte) (Gold, error) {
+	gold := Gold{}
+	add := func(where, task, persona, text string) error {
+		if strings.TrimSpace(text) == "" {
+			return fmt.Errorf("%w: %s: the gold response is empty", ErrFormat, where)
+		}
+		key := fold(task) + "/" + fold(persona)
+		if _, ok := gold[key]; ok {
+			return fmt.Errorf("%w: %s: a second gold response for task %q and persona %q", ErrFormat, where, task, persona)
+		}
+		gold[key] = strings.TrimSpace(text)
+		return nil
+	}
+	if object := map[string]json.RawMessage{}; strings.EqualFold(filepath.Ext(name), ".json") && json.Unmarshal(data, &object) == nil {
+		for key, raw := range object {
+			task, persona, ok := strings.Cut(key, " ")
+			where := fmt.Sprintf("%s key %q", name, key)
+			if !ok {
+				return nil, fmt.Errorf("%w: %s: want \"prompt-I persona-J\"", ErrFormat, where)
+			}
+			var text string
+			var list []string
+			if json.Unmarshal(raw, &text) != nil {
+				if err := json.Unmarshal(raw, &list); err != nil || len(list) != 1 {
+					return nil, fmt.Errorf("%w: %s: want a text or a list of one text", ErrFormat, where)
+				}
+				text = list[0]
+			}
+			if err := add(where, task, persona, text); err != nil {
+				return nil, err
+			}
+		}
+		return gold, nil
+	}
+	recs, err := records(name, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range recs {
+		task, ok1 := r.get("task", "task_id", "prompt")
+		persona, ok2 := r.get("persona", "persona_id")
+		text, ok3 := r.get("gold", "gold_response", "response")
+		if !ok1 || !ok2 || !ok3 {
+			return nil, fmt.Errorf("%w: %s: want the fields task, persona and gold; it has: %s", ErrFormat, r.where, r.fieldNames())
+		}
+		if err := add(r.where, task, persona, text); err != nil {
+			return nil, err
+		}
+	}
+	return gold, nil
+}
+
+// Of is the gold response of a task and a persona.
+func (g Gold) Of(t stargate.Task, u stargate.Persona) (string, bool) {
+	for _, task := range []string{t.ID, t.Text} {
+		for _, persona := range []string{u.ID, u.Text} {
+			if text, ok := g[fold(task)+"/"+fold(persona)]; ok {
+				return text, true
+			}
+		}
+	}
+	return "", false
+}

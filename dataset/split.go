@@ -1,0 +1,114 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+
+	"stargate"
+)
+
+// Size is how many tasks and personas a split has.
+type Size struct {
+	Tasks    int `json:"tasks" yaml:"tasks"`
+	Personas int `json:"personas" yaml:"personas"`
+}
+
+// Sizes are the sizes of the three splits.
+type Sizes struct {
+	A    Size `json:"a" yaml:"a"`
+	B    Size `json:"b" yaml:"b"`
+	Test Size `json:"test" yaml:"test"`
+}
+
+// Splits are the data of a run.
+type Splits struct{ A, B, Test stargate.Split }
+
+// Make deals tasks and personas to the splits by hash of seed and text, so that neither
+// the order of a file nor a line added to it moves the others far. Where there is less
+// data than the sizes ask for, the splits shrink in proportion; each needs at least one
+// task and one persona. gold must hold every pair that results.
+func Make(seed uint64, sizes Sizes, tasks []stargate.Task, personas []stargate.Persona, gold Gold) (Splits, error) {
+	dealtTasks, err := deal(seed, "task", []int{sizes.A.Tasks, sizes.B.Tasks, sizes.Test.Tasks}, tasks, func(t stargate.Task) string { return t.Text })
+	if err != nil {
+		return Splits{}, err
+	}
+	dealtPersonas, err := deal(seed, "persona", []int{sizes.A.Personas, sizes.B.Personas, sizes.Test.Personas}, personas, func(p stargate.Persona) string { return p.Text })
+	if err != nil {
+		return Splits{}, err
+	}
+	var s Splits
+	var missing []string
+	for i, split := range []*stargate.Split{&s.A, &s.B, &s.Test} {
+		split.Name = []string{"A", "B", "test"}[i]
+		for _, u := range dealtPersonas[i] { // persona-major, as the authors' files are
+			for _, t := range dealtTasks[i] {
+				p := stargate.Pair{Task: t, Persona: u}
+				var ok bool
+				if p.Gold, ok = gold.Of(t, u); !ok {
+					missing = append(missing, p.Key())
+				}
+				split.Pairs = append(split.Pairs, p)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return Splits{}, fmt.Errorf("%w: %d pairs have no gold response, first %s", stargate.ErrData, len(missing), missing[0])
+	}
+	return s, s.Check()
+}
+
+// Check validates the splits and that they share no task and no persona.
+func (s Splits) Check() error {
+	for _, split := range []stargate.Split{s.A, s.B, s.Test} {
+		if err := split.Validate(); err != nil {
+			return err
+		}
+	}
+	return stargate.CheckDisjoint(s.A, s.B, s.Test)
+}
+
+func deal[T any](seed uint64, what string, want []int, items []T, text func(T) string) ([][]T, error) {
+	if len(items) < len(want) {
+		return nil, fmt.Errorf("%w: %d %ss cannot fill the splits A, B and test; give at least %d", stargate.ErrData, len(items), what, len(want))
+	}
+	sorted := slices.Clone(items)
+	slices.SortStableFunc(sorted, func(a, b T) int {
+		x, y := stargate.Seed(seed, "split", what, fold(text(a))), stargate.Seed(seed, "split", what, fold(text(b)))
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	total := 0
+	for i, w := range want {
+		if w < 1 {
+			return nil, fmt.Errorf("%w: split %s asks for %d %ss, want at least 1", stargate.ErrData, []string{"A", "B", "test"}[i], w, what)
+		}
+		total += w
+	}
+	counts := slices.Clone(want)
+	if total > len(items) {
+		left := len(items)
+		for i, w := range want {
+			counts[i] = max(1, w*len(items)/total)
+			left -= counts[i]
+		}
+		for i := 0; left != 0; i = (i + 1) % len(counts) { // rounding
+			if left > 0 {
+				counts[i]++
+				left--
+			} else if counts[i] > 1 {
+				counts[i]--
+				left++
+			}
+		}
+	}
+	out := make([][]T, len(want))
+	for i, c := range counts {
+		out[i], sorted = sorted[:c:c], sorted[c:]
+	}
+	return out, nil
+}
