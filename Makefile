@@ -1,0 +1,36 @@
+.PHONY: all check test race bench fuzz soak golden parity generate clean
+
+all: check test
+
+check: ## formatting, vet, static build
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { git ls-files '*.go' | xargs gofmt -l; exit 1; }
+	go vet ./...
+	CGO_ENABLED=0 go build ./...
+
+test: ## what CI runs
+	go test ./...
+
+race: ## the tests under the race detector
+	CGO_ENABLED=1 go test -race ./...
+
+bench: ## engine speed, beside PyTorch where python3-torch is installed
+	go test -run '^$$' -bench . -benchtime 3x ./internal/kernel ./internal/llama ./lm/local
+
+fuzz: ## every fuzz target, a minute each
+	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 60s $$pkg || exit 1; done; done
+
+soak: ## kills at random moments, a second world: hours
+	STARGATE_SOAK=1 go test -count=1 -timeout 6h -run 'Soak' -v ./...
+
+golden: ## rewrite golden files; look at the diff before committing
+	go test ./... -run 'Golden' -update
+
+parity: ## make the PyTorch fixtures again (apt-get install python3-torch)
+	/usr/bin/python3 internal/llama/testdata/parity/gen.py
+
+generate: ## regenerate the assembly
+	go generate ./internal/kernel
+
+clean:
+	rm -rf runs bin

@@ -1,0 +1,77 @@
+package stargate_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rank orders the packages: a package imports only packages of lower rank
+// (ARCHITECTURE.md). Tests may import upwards.
+var rank = map[string]int{
+	"internal/kernel": 0, "lm": 0, "prompt": 0, "experiment": 0,
+	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/chattemplate": 1, "ledger": 1, "lm/lmtest": 1,
+	"lm/local": 2, "nano": 3,
+	"":        4,
+	"dataset": 5, "eval": 5,
+	"report": 6, "runner": 7,
+	"cmd/stargate": 8,
+}
+
+// within lets packages of one rank see each other where the order is plain.
+var within = map[string]bool{"internal/optim→internal/llama": false, "internal/llama→internal/optim": true, "prompt→lm": true}
+
+func TestImportLaw(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "avogen" || d.Name() == "node_modules" || (strings.HasPrefix(d.Name(), ".") && path != ".")) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if pkg == "." {
+			pkg = ""
+		}
+		mine, ok := rank[pkg]
+		if !ok {
+			t.Errorf("package %q has no rank: add it to this table and to ARCHITECTURE.md", pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range file.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			rel, ours := strings.CutPrefix(name, "stargate")
+			if !ours {
+				continue
+			}
+			rel = strings.TrimPrefix(rel, "/")
+			theirs, ok := rank[rel]
+			if !ok {
+				t.Errorf("%s imports %q, which has no rank", path, name)
+			} else if theirs >= mine && !within[pkg+"→"+rel] {
+				t.Errorf("%s (rank %d) imports %q (rank %d)", path, mine, name, theirs)
+			}
+			if pkg == "" && rel != "lm" && rel != "prompt" {
+				t.Errorf("%s: the root imports only lm and prompt, not %q", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
