@@ -1,0 +1,48 @@
+package runner
+
+import (
+	"fmt"
+
+	"stargate"
+	"stargate/dataset"
+	"stargate/experiment"
+)
+
+// Experiment is what an experiment file says, resolved.
+type Experiment struct {
+	experiment.Header `yaml:",inline"`
+
+	Prompts    string          `yaml:"prompts" json:"prompts"`       // embedded prompt set
+	World      string          `yaml:"world" json:"world,omitempty"` // "nano": tasks, personas and golds of the built-in world
+	Data       dataset.Sizes   `yaml:"data" json:"data"`             // sizes of the splits
+	Algorithm  stargate.Config `yaml:"algorithm" json:"algorithm"`   // Algorithm 1
+	Evaluation Evaluation      `yaml:"evaluation" json:"evaluation"`
+}
+
+// Evaluation are the choices of section 5.
+type Evaluation struct {
+	WinPairs      int    `yaml:"win_pairs" json:"win_pairs"`           // pairs of the test split compared by the judge
+	ResponseModel string `yaml:"response_model" json:"response_model"` // "policy", or "base": Q_BASE answers on Q_η's conversations
+}
+
+// LoadExperiment resolves an experiment by name or path, with ablations after "+".
+func LoadExperiment(name string) (Experiment, error) {
+	e := Experiment{Algorithm: stargate.Paper()}
+	full, err := experiment.Load(name, &e)
+	if err != nil {
+		return e, err
+	}
+	e.Name = full
+	if err := e.Algorithm.Validate(); err != nil {
+		return e, fmt.Errorf("experiment %s: %w", full, err)
+	}
+	switch {
+	case e.Evaluation.WinPairs < 1:
+		return e, fmt.Errorf("experiment %s: evaluation: win_pairs is %d, want at least 1", full, e.Evaluation.WinPairs)
+	case e.Evaluation.ResponseModel != "policy" && e.Evaluation.ResponseModel != "base":
+		return e, fmt.Errorf("experiment %s: evaluation: response_model is %q, want \"policy\" or \"base\"", full, e.Evaluation.ResponseModel)
+	case e.World != "" && e.World != "nano":
+		return e, fmt.Errorf("experiment %s: world %q is not built in; give your own with --world FILE", full, e.World)
+	}
+	return e, nil
+}
