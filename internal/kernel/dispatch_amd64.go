@@ -1,0 +1,192 @@
+package kernel
+
+import (
+	"os"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:generate go run -C avogen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg kernel
+
+var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA && os.Getenv("STARGATE_KERNEL") != "portable"
+
+// Fast reports whether the assembly kernels are in use.
+func Fast() bool { return fast }
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func multiply(rows, k int, a []float32, lda, ks int, panel, c []float32, ldc int, add bool) {
+	if !fast {
+		multiplyRef(rows, k, a, lda, ks, panel, c, ldc, add)
+		return
+	}
+	switch rows {
+	case 6:
+		multiply6(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	case 5:
+		multiply5(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	case 4:
+		multiply4(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	case 3:
+		multiply3(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	case 2:
+		multiply2(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	case 1:
+		multiply1(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
+	}
+}
+
+func multiplyRow(k int, a []float32, ks int, panels []float32, stride int, c []float32, add bool) {
+	if !fast {
+		multiplyRowRef(k, a, ks, panels, stride, c, add)
+		return
+	}
+	multiplyRow4(k, &a[0], ks*4, &panels[0], stride*4, &c[0], flag(add))
+}
+
+func copyColumns(dst, src []float32, ld, k int) {
+	if !fast {
+		copyColumnsRef(dst, src, ld, k)
+		return
+	}
+	copyColumns16(&dst[0], &src[0], ld*4, k)
+}
+
+func transposeColumns(dst, src []float32, ld, k int) int {
+	if !fast {
+		return transposeColumnsRef(dst, src, ld, k)
+	}
+	done := k &^ 7
+	for x := 0; x < done; x += 8 {
+		transpose8(&dst[x*PanelWidth], PanelWidth*4, &src[x], ld*4)
+		transpose8(&dst[x*PanelWidth+8], PanelWidth*4, &src[8*ld+x], ld*4)
+	}
+	return done
+}
+
+func dot(x, y []float32) float32 {
+	if !fast {
+		return dotRef(x, y)
+	}
+	return dotAVX(&x[0], &y[0], len(x))
+}
+
+func add(x, y []float32) {
+	if !fast {
+		addRef(x, y)
+		return
+	}
+	addAVX(&x[0], &y[0], len(x))
+}
+
+func axpy(y, x []float32, a float32) {
+	if !fast {
+		axpyRef(y, a, x)
+		return
+	}
+	axpyAVX(&y[0], &x[0], len(y), a)
+}
+
+func scale(x []float32, s float32) {
+	if !fast {
+		scaleRef(x, s)
+		return
+	}
+	scaleAVX(&x[0], len(x), s)
+}
+
+func maximum(x []float32) float32 {
+	if !fast {
+		return maxRef(x)
+	}
+	return maximumAVX(&x[0], len(x))
+}
+
+func expSum(x []float32, s, m float32) float32 {
+	if !fast {
+		return expSumRef(x, s, m)
+	}
+	return expSumAVX(&x[0], len(x), s, m)
+}
+
+func expSum64(x []float32, m float32) float64 {
+	if !fast {
+		return expSum64Ref(x, m)
+	}
+	return expSum64AVX(&x[0], len(x), m)
+}
+
+func sumSquares(x []float32) float64 {
+	if !fast {
+		return sumSquaresRef(x)
+	}
+	return sumSquaresAVX(&x[0], len(x))
+}
+
+func softmaxGrad(dp, p []float32, d, s float32) {
+	if !fast {
+		softmaxGradRef(dp, p, d, s)
+		return
+	}
+	softmaxGradAVX(&dp[0], &p[0], len(dp), d, s)
+}
+
+func normScale(y, x, w []float32, r float32) {
+	if !fast {
+		normScaleRef(y, x, w, r)
+		return
+	}
+	normScaleAVX(&y[0], &x[0], &w[0], len(y), r)
+}
+
+func normGradWeight(dw, dy, x, w []float32, r float32) float32 {
+	if !fast {
+		return normGradWeightRef(dw, dy, x, w, r)
+	}
+	return normGradWeightAVX(&dw[0], &dy[0], &x[0], &w[0], len(dw), r)
+}
+
+func normGradInput(dx, dy, x, w []float32, r, c float32) {
+	if !fast {
+		normGradInputRef(dx, dy, x, w, r, c)
+		return
+	}
+	normGradInputAVX(&dx[0], &dy[0], &x[0], &w[0], len(dx), r, c)
+}
+
+func swiGLU(h, gate, up []float32) {
+	if !fast {
+		swiGLURef(h, gate, up)
+		return
+	}
+	swiGLUAVX(&h[0], &gate[0], &up[0], len(h))
+}
+
+func swiGLUGrad(dh, gate, up []float32) {
+	if !fast {
+		swiGLUGradRef(dh, gate, up)
+		return
+	}
+	swiGLUGradAVX(&dh[0], &gate[0], &up[0], len(dh))
+}
+
+func rotate(a, b, cos, sin []float32, sign float32) {
+	if !fast {
+		rotateRef(a, b, cos, sin, sign)
+		return
+	}
+	rotateAVX(&a[0], &b[0], &cos[0], &sin[0], len(a), sign)
+}
+
+func adamWStep(p, g, m, v []float32, k *adamW) {
+	if !fast {
+		adamWRef(p, g, m, v, *k)
+		return
+	}
+	adamWAVX(&p[0], &g[0], &m[0], &v[0], len(p), &k.scale)
+}

@@ -1,0 +1,35 @@
+//go:build !amd64
+
+package kernel
+
+// Fast reports whether the assembly kernels are in use.
+func Fast() bool { return false }
+
+func multiply(rows, k int, a []float32, lda, ks int, panel, c []float32, ldc int, add bool) {
+	multiplyRef(rows, k, a, lda, ks, panel, c, ldc, add)
+}
+
+func multiplyRow(k int, a []float32, ks int, panels []float32, stride int, c []float32, add bool) {
+	multiplyRowRef(k, a, ks, panels, stride, c, add)
+}
+
+func copyColumns(dst, src []float32, ld, k int)          { copyColumnsRef(dst, src, ld, k) }
+func transposeColumns(dst, src []float32, ld, k int) int { return transposeColumnsRef(dst, src, ld, k) }
+func dot(x, y []float32) float32                         { return dotRef(x, y) }
+func add(x, y []float32)                                 { addRef(x, y) }
+func axpy(y, x []float32, a float32)                     { axpyRef(y, a, x) }
+func scale(x []float32, s float32)                       { scaleRef(x, s) }
+func maximum(x []float32) float32                        { return maxRef(x) }
+func expSum(x []float32, s, m float32) float32           { return expSumRef(x, s, m) }
+func expSum64(x []float32, m float32) float64            { return expSum64Ref(x, m) }
+func softmaxGrad(dp, p []float32, d, s float32)          { softmaxGradRef(dp, p, d, s) }
+func normScale(y, x, w []float32, r float32)             { normScaleRef(y, x, w, r) }
+func normGradWeight(dw, dy, x, w []float32, r float32) float32 {
+	return normGradWeightRef(dw, dy, x, w, r)
+}
+func normGradInput(dx, dy, x, w []float32, r, c float32) { normGradInputRef(dx, dy, x, w, r, c) }
+func swiGLU(h, gate, up []float32)                       { swiGLURef(h, gate, up) }
+func swiGLUGrad(dh, gate, up []float32)                  { swiGLUGradRef(dh, gate, up) }
+func rotate(a, b, cos, sin []float32, sign float32)      { rotateRef(a, b, cos, sin, sign) }
+func adamWStep(p, g, m, v []float32, k *adamW)           { adamWRef(p, g, m, v, *k) }
+func sumSquares(x []float32) float64                     { return sumSquaresRef(x) }
