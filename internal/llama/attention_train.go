@@ -1,0 +1,189 @@
+package llama
+
+import (
+	"math"
+	"sync/atomic"
+
+	"stargate/internal/kernel"
+)
+
+// queryBlock is the number of queries whose scores are computed together. Keys behind the
+// block's last query are skipped, so about queryBlock/2 columns per row are computed in
+// vain; a multiple of the kernel's row tile (6) and panel width (16) wastes nothing else.
+const queryBlock = 48
+
+// attention is one worker's scratch. A task is one sequence and one key/value head with
+// its G = H/HK query heads; T is the sequence's length, B ≤ queryBlock the block's.
+type attention struct {
+	keysT   kernel.Packed // K (HD, T): keys as columns, for scores
+	keys    kernel.Packed // (T, HD), for dq
+	valuesT kernel.Packed // (HD, T), for dp
+	values  kernel.Packed // (T, HD), for the output
+	block   kernel.Packed // (G*B, columns) of p or ds, for dv and dk
+
+	p, ds  []float32 // (G*B, stride): softmax weights and the scores' gradient
+	qT, oT []float32 // (HD, G*B): queries and output gradients, transposed
+	dkT    []float32 // (HD, stride)
+	dvT    []float32 // (HD, stride)
+}
+
+// attentionShape is where the heads lie in rows of qkv and of the output.
+type attentionShape struct {
+	group, headDim int     // G, HD
+	qkv, out       int     // row widths
+	q, k, v        int     // first columns, for one key/value head
+	o              int     // first column of the output
+	scale          float32 // 1/sqrt(HD)
+}
+
+func (c Config) attentionShape(kvHead int) attentionShape {
+	g, hd := c.NumAttentionHeads/c.NumKeyValueHeads, c.HeadDim
+	return attentionShape{
+		group: g, headDim: hd, qkv: c.qkv(), out: c.attn(),
+		q: kvHead * g * hd, k: (c.NumAttentionHeads + kvHead) * hd,
+		v: (c.NumAttentionHeads + c.NumKeyValueHeads + kvHead) * hd,
+		o: kvHead * g * hd, scale: float32(1 / math.Sqrt(float64(hd))),
+	}
+}
+
+// eachHead runs fn for every sequence and key/value head. Tasks write to disjoint columns
+// and rows, so it does not matter which worker takes which.
+func (t *Trainer) eachHead(batch []span, fn func(w *attention, s span, shape attentionShape)) {
+	c := t.model.Config
+	heads := c.NumKeyValueHeads
+	var next atomic.Int64
+	t.pool.Run(func(worker int) {
+		for {
+			task := int(next.Add(1)) - 1
+			if task >= len(batch)*heads {
+				return
+			}
+			fn(&t.attn[worker], batch[task/heads], c.attentionShape(task%heads))
+		}
+	})
+}
+
+// attentionForward rotates queries and keys of l.qkv in place and writes l.heads.
+func (t *Trainer) attentionForward(batch []span, l *layerActivations) {
+	t.eachHead(batch, func(w *attention, s span, a attentionShape) {
+		qkv := l.qkv[s.start*a.qkv:]
+		t.rotate(qkv, len(s.tokens), a, 1)
+		w.forward(l.heads[s.start*a.out:], qkv, len(s.tokens), a)
+	})
+}
+
+// attentionBackward replaces l.qkv by its gradient, given act.dheads, that of l.heads.
+func (t *Trainer) attentionBackward(batch []span, l *layerActivations) {
+	t.eachHead(batch, func(w *attention, s span, a attentionShape) {
+		qkv := l.qkv[s.start*a.qkv:]
+		w.backward(qkv, t.act.dheads[s.start*a.out:], len(s.tokens), a)
+		t.rotate(qkv, len(s.tokens), a, -1)
+	})
+}
+
+// rotate applies rotary positions to the task's queries and key.
+func (t *Trainer) rotate(qkv []float32, n int, a attentionShape, sign float32) {
+	for pos := range n {
+		row := qkv[pos*a.qkv:]
+		t.rope.apply(row[a.q:a.q+a.group*a.headDim], a.group, a.headDim, pos, sign)
+		t.rope.apply(row[a.k:a.k+a.headDim], 1, a.headDim, pos, sign)
+	}
+}
+
+// forward computes out = softmax(causal(q kᵀ / sqrt(HD))) v for one task of n rows.
+func (w *attention) forward(out, qkv []float32, n int, a attentionShape) {
+	w.keysT.PackTransposed(qkv[a.k:], n, a.headDim, a.qkv)
+	w.values.Pack(qkv[a.v:], n, a.headDim, a.qkv)
+	stride := panels(n) * kernel.PanelWidth
+	w.p = grow(w.p, queryBlock*stride)
+	for from := 0; from < n; from += queryBlock {
+		to := min(from+queryBlock, n)
+		for g := range a.group {
+			w.weights(w.p, qkv, from, to, stride, g, a)
+			mulPrefix(out[from*a.out+a.o+g*a.headDim:], a.out, w.p, stride, &w.values, to-from, to)
+		}
+	}
+}
+
+// weights writes the softmax rows of queries [from, to) of the group's head g to p, with
+// zeros from each query's own position to column to.
+func (w *attention) weights(p, qkv []float32, from, to, stride, g int, a attentionShape) {
+	kernel.Mul(p, stride, qkv[from*a.qkv+a.q+g*a.headDim:], a.qkv, &w.keysT, to-from, false, 0, panels(to))
+	for i := from; i < to; i++ {
+		row := p[(i-from)*stride:][:to]
+		kernel.Softmax(row[:i+1], a.scale)
+		clear(row[i+1:])
+	}
+}
+
+// backward replaces queries, key and value of one task by their gradients, given dout,
+// that of the output.
+//
+// With s = q kᵀ / sqrt(HD), p = softmax(s), o = p v:
+//
+//	dv = pᵀ do    dp = do vᵀ    ds = p*(dp - Σ dp*p) / sqrt(HD)    dq = ds k    dk = dsᵀ q
+//
+// dk and dv are sums over queries; they are computed transposed, so that p and ds are
+// right-hand sides, which need packing but no transposition.
+func (w *attention) backward(qkv, dout []float32, n int, a attentionShape) {
+	hd := a.headDim
+	w.keysT.PackTransposed(qkv[a.k:], n, hd, a.qkv)
+	w.keys.Pack(qkv[a.k:], n, hd, a.qkv)
+	w.valuesT.PackTransposed(qkv[a.v:], n, hd, a.qkv)
+	stride := panels(n) * kernel.PanelWidth
+	w.p, w.ds = grow(w.p, a.group*queryBlock*stride), grow(w.ds, a.group*queryBlock*stride)
+	w.qT, w.oT = grow(w.qT, hd*a.group*queryBlock), grow(w.oT, hd*a.group*queryBlock)
+	w.dkT, w.dvT = grow(w.dkT, hd*stride), grow(w.dvT, hd*stride)
+	clear(w.dkT)
+	clear(w.dvT)
+	for from := 0; from < n; from += queryBlock {
+		to := min(from+queryBlock, n)
+		b := to - from
+		for g := range a.group {
+			p, ds := w.p[g*b*stride:], w.ds[g*b*stride:]
+			q, do := qkv[from*a.qkv+a.q+g*hd:], dout[from*a.out+a.o+g*hd:]
+			w.weights(p, qkv, from, to, stride, g, a)
+			kernel.Mul(ds, stride, do, a.out, &w.valuesT, b, false, 0, panels(to))
+			for i := from; i < to; i++ {
+				row := ds[(i-from)*stride:][:to]
+				kernel.SoftmaxBackward(row[:i+1], p[(i-from)*stride:][:i+1], a.scale)
+				clear(row[i+1:])
+			}
+			transpose(w.qT[g*b:], a.group*b, q, a.qkv, b, hd)
+			transpose(w.oT[g*b:], a.group*b, do, a.out, b, hd)
+			// The block's queries have been read for the last time.
+			mulPrefix(q, a.qkv, ds, stride, &w.keys, b, to)
+		}
+		w.block.Pack(w.p, a.group*b, to, stride)
+		kernel.Mul(w.dvT, stride, w.oT, a.group*b, &w.block, hd, true, 0, panels(to))
+		w.block.Pack(w.ds, a.group*b, to, stride)
+		kernel.Mul(w.dkT, stride, w.qT, a.group*b, &w.block, hd, true, 0, panels(to))
+	}
+	transpose(qkv[a.k:], a.qkv, w.dkT, stride, hd, n)
+	transpose(qkv[a.v:], a.qkv, w.dvT, stride, hd, n)
+}
+
+// mulPrefix computes C = A B for the first k columns of A and rows of B, panel by panel:
+// a causal block does not look behind its last query.
+func mulPrefix(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, m, k int) {
+	for p := range panels(b.N) {
+		from := p * b.K * kernel.PanelWidth
+		view := kernel.Packed{
+			K: k, N: min(b.N-p*kernel.PanelWidth, kernel.PanelWidth),
+			Data: b.Data[from : from+k*kernel.PanelWidth],
+		}
+		kernel.Mul(c[p*kernel.PanelWidth:], ldc, a, lda, &view, m, false, 0, 1)
+	}
+}
+
+// transpose writes dst (n, m) = srcᵀ of src (m, n).
+func transpose(dst []float32, ldd int, src []float32, lds, m, n int) {
+	for i := range m {
+		for j, x := range src[i*lds:][:n] {
+			dst[j*ldd+i] = x
+		}
+	}
+}
+
+// panels is the number of kernel panels that hold n columns.
+func panels(n int) int { return (n + kernel.PanelWidth - 1) / kernel.PanelWidth }

@@ -1,0 +1,104 @@
+package llama
+
+// activations is what a microbatch of N rows keeps between forward and backward, and the
+// scratch of both. Attention weights are not kept: backward computes them again, which
+// costs a few per cent of time and saves memory quadratic in the length.
+type activations struct {
+	rows   int
+	layers []layerActivations // one when only the loss is wanted
+	last   []float32          // (N, D) output of the last layer
+
+	// Gradients flowing back.
+	dx      []float32 // (N, D) of the residual stream
+	dnorm   []float32 // (N, D) of a normalised row
+	dheads  []float32 // (N, H*HD) of the attention output
+	dhidden []float32 // (N, F) of the feed-forward hidden layer
+	dscale  []float32 // (row blocks, D) partial gradients of a norm's weight
+
+	// Predictions, R in number, C of them per chunk.
+	predict []int32   // (R) row that makes the prediction
+	target  []int32   // (R) token to predict
+	nll     []float64 // (R)
+	final   []float32 // (C, D) normalised rows
+	finalR  []float32 // (C) their 1/rms
+	dfinal  []float32 // (C, D)
+	logits  []float32 // (C, V); overwritten by their gradient
+}
+
+type layerActivations struct {
+	x      []float32 // (N, D) input of the block
+	norm1  []float32 // (N, D)
+	r1     []float32 // (N) 1/rms
+	qkv    []float32 // (N, (H+2*HK)*HD), rotated; backward overwrites it with its gradient
+	heads  []float32 // (N, H*HD) attention output
+	mid    []float32 // (N, D) residual stream between attention and feed-forward
+	norm2  []float32 // (N, D)
+	r2     []float32 // (N)
+	gateUp []float32 // (N, 2*F) adjacent halves; backward overwrites it with its gradient
+	hidden []float32 // (N, F) silu(gate)*up
+}
+
+// rowBlock is the number of rows whose contributions to a norm's gradient are summed
+// together: constant, so that the order of summation is.
+const rowBlock = 64
+
+// chunkRows bounds the memory of logits to a few MiB, but keeps products large.
+func chunkRows(vocab int) int { return min(max(1<<20/vocab, 256), microbatchRows) }
+
+// prepare sizes the buffers for one microbatch. Without gradient all layers share one set.
+func (a *activations) prepare(c Config, batch []span, gradient bool) {
+	tail := batch[len(batch)-1]
+	n := tail.start + len(tail.tokens)
+	a.rows = n
+	layers := 1
+	if gradient {
+		layers = c.NumHiddenLayers
+	}
+	if len(a.layers) < layers {
+		a.layers = append(a.layers, make([]layerActivations, layers-len(a.layers))...)
+	}
+	d, f := c.HiddenSize, c.IntermediateSize
+	for i := range a.layers[:layers] {
+		l := &a.layers[i]
+		for _, b := range []struct {
+			buffer *[]float32
+			width  int
+		}{
+			{&l.x, d}, {&l.norm1, d}, {&l.r1, 1}, {&l.qkv, c.qkv()}, {&l.heads, c.attn()},
+			{&l.mid, d}, {&l.norm2, d}, {&l.r2, 1}, {&l.gateUp, 2 * f}, {&l.hidden, f},
+		} {
+			*b.buffer = grow(*b.buffer, n*b.width)
+		}
+	}
+	a.last = grow(a.last, n*d)
+
+	a.predict, a.target = a.predict[:0], a.target[:0]
+	for _, s := range batch {
+		for i, id := range s.targets {
+			if id >= 0 {
+				a.predict, a.target = append(a.predict, int32(s.start+i)), append(a.target, id)
+			}
+		}
+	}
+	chunk := min(chunkRows(c.VocabSize), len(a.predict))
+	a.nll = grow(a.nll, len(a.predict))
+	a.final = grow(a.final, chunk*d)
+	a.finalR = grow(a.finalR, chunk)
+	a.logits = grow(a.logits, chunk*c.VocabSize)
+	if gradient {
+		a.dx = grow(a.dx, n*d)
+		a.dnorm = grow(a.dnorm, n*d)
+		a.dheads = grow(a.dheads, n*c.attn())
+		a.dhidden = grow(a.dhidden, n*f)
+		a.dscale = grow(a.dscale, (n+rowBlock-1)/rowBlock*d)
+		a.dfinal = grow(a.dfinal, chunk*d)
+	}
+}
+
+// grow returns a slice of n elements with any contents, s itself when it is large enough.
+func grow[E any](s []E, n int) []E {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return make([]E, n)
+}
