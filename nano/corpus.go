@@ -1,0 +1,157 @@
+package nano
+
+import (
+	"math/rand/v2"
+
+	"stargate/lm"
+	"stargate/prompt"
+)
+
+// Document is one text of the pre-training corpus.
+type Document struct {
+	Kind string
+	Chat lm.Chat
+	Loss []bool // by message: its content (and its end) is to be predicted
+}
+
+// kinds are the document kinds with their shares of the corpus.
+var kinds = []struct {
+	name  string
+	share float64
+	make  func(*corpus, *rand.Rand) (lm.Chat, int, error)
+}{
+	{"answer", 0.36, (*corpus).answer},     // the Roleplayer's messages
+	{"ask", 0.16, (*corpus).ask},           // the Questioner's messages
+	{"respond", 0.32, (*corpus).respond},   // a conversation and its response
+	{"positive", 0.10, (*corpus).positive}, // persona and response
+	{"informed", 0.06, (*corpus).informed}, // persona, conversation and response
+}
+
+// Corpus is an endless stream of documents in which the base model sees every role played:
+// it answers from a persona, asks about anything, responds with what was told. It contains
+// no wording and no value combination of any split.
+type Corpus struct {
+	c    corpus
+	seed uint64
+}
+
+type corpus struct {
+	w       *World
+	prompts *prompt.Set
+	tasks   [][]Task // of the pre-training pool, by family
+}
+
+// NewCorpus is the corpus of a world named by seed, in the messages of the set prompts.
+func NewCorpus(w *World, prompts *prompt.Set, seed uint64) *Corpus {
+	c := corpus{w: w, prompts: prompts}
+	for i := range w.Families {
+		c.tasks = append(c.tasks, w.tasksOf(i, poolPretrain))
+	}
+	return &Corpus{c, seed}
+}
+
+// Document returns the i-th document. It depends on world, prompts, seed and i alone.
+func (c *Corpus) Document(i int) (Document, error) {
+	r := stream("document", c.c.w.Name, c.seed, i)
+	at := r.Float64()
+	k := 0
+	for at >= kinds[k].share && k+1 < len(kinds) {
+		at -= kinds[k].share
+		k++
+	}
+	chat, from, err := kinds[k].make(&c.c, r)
+	if err != nil {
+		return Document{}, err
+	}
+	d := Document{Kind: kinds[k].name, Chat: chat, Loss: make([]bool, len(chat))}
+	for j := from; j < len(chat); j++ {
+		d.Loss[j] = chat[j].Role == lm.Assistant
+	}
+	return d, nil
+}
+
+func pick[T any](r *rand.Rand, xs []T) T { return xs[r.IntN(len(xs))] }
+
+func (c *corpus) draw(r *rand.Rand) (Task, Persona) {
+	return pick(r, pick(r, c.tasks)), c.w.drawPersona(r, poolPretrain)
+}
+
+// repeatRate is how often the corpus asks again what was asked already: people do, and a
+// model that never saw it would not know how to go on.
+const repeatRate = 0.04
+
+// turns draws n questions with the persona's answers and returns the values told. With
+// probability bias a question is a relevant one; bias 0 asks about any attribute alike.
+func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]prompt.Turn, map[string]string) {
+	var turns []prompt.Turn
+	told := map[string]string{}
+	for range n {
+		repeat := r.Float64() < repeatRate
+		var open, relevant []Attribute
+		for _, a := range c.w.Attributes {
+			if _, ok := told[a.ID]; ok && !repeat && len(told) < len(c.w.Attributes) {
+				continue
+			}
+			open = append(open, a)
+		}
+		if r.Float64() < bias {
+			for _, name := range c.w.Relevant(t.Text) {
+				if _, ok := told[name]; !ok {
+					relevant = append(relevant, c.w.Attributes[c.w.attribute[name]])
+				}
+			}
+		}
+		a := pick(r, open)
+		if len(relevant) > 0 {
+			a = pick(r, relevant)
+		}
+		told[a.ID] = p.Values[a.ID]
+		turns = append(turns, prompt.Turn{Question: pick(r, a.Questions), Answer: fill(pick(r, a.Answers), p.Values[a.ID])})
+	}
+	return turns, told
+}
+
+// answer: a persona is asked 1..6 questions. The task says nothing about which.
+func (c *corpus) answer(r *rand.Rand) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	turns, _ := c.turns(r, 1+r.IntN(6), t, p, 0.2)
+	last := len(turns) - 1
+	chat, err := c.prompts.Answer(p.Name, p.Text, t.Text, turns[:last], turns[last].Question)
+	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Answer}), 0, err
+}
+
+// ask: 1..4 questions about any attribute. Only the last one follows the instruction to ask,
+// the earlier ones follow the bare task or answer, as in fine-tuning.
+func (c *corpus) ask(r *rand.Rand) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	turns, _ := c.turns(r, 1+r.IntN(4), t, p, 0)
+	last := len(turns) - 1
+	chat, err := c.prompts.Question(p.Name, t.Text, turns[:last])
+	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Question}), 0, err
+}
+
+// respond: 0..4 turns, half of them to the point, and the response. Only the response is to
+// be predicted: these questions would teach the knack that the base must not have.
+func (c *corpus) respond(r *rand.Rand) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	n := 1 + r.IntN(4)
+	if r.Float64() < 0.12 {
+		n = 0
+	}
+	turns, told := c.turns(r, n, t, p, 0.55)
+	chat, err := c.prompts.Response(p.Name, t.Text, turns)
+	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Response(t, told)}), len(chat), err
+}
+
+func (c *corpus) positive(r *rand.Rand) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, nil)
+	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err
+}
+
+func (c *corpus) informed(r *rand.Rand) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	turns, _ := c.turns(r, 1+r.IntN(3), t, p, 0.4)
+	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, turns)
+	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err
+}
