@@ -100,13 +100,19 @@ func Load(data []byte) (*Tokenizer, error) {
 	if err := json.Unmarshal(d.PreTokenizer, &pre); err != nil || pre.Type != "ByteLevel" || pre.AddPrefixSpace || (pre.UseRegex != nil && !*pre.UseRegex) {
 		return nil, refuse("pre_tokenizer %s", d.PreTokenizer)
 	}
-	size := len(d.Model.Vocab)
+	size := 0
+	for _, id := range d.Model.Vocab {
+		size = max(size, int(id)+1)
+	}
+	if size > 1<<22 {
+		return nil, fmt.Errorf("tokenizer.json: an id of %d; no vocabulary is that large", size-1)
+	}
 	for _, a := range d.AddedTokens {
 		if a.LStrip || a.RStrip || a.SingleWord {
 			return nil, refuse("added token %q with lstrip, rstrip or single_word", a.Content)
 		}
-		if a.Content == "" {
-			return nil, fmt.Errorf("tokenizer.json: added token %d is empty", a.ID)
+		if a.Content == "" || a.ID < 0 || a.ID > 1<<22 {
+			return nil, fmt.Errorf("tokenizer.json: added token %q with id %d", a.Content, a.ID)
 		}
 		size = max(size, int(a.ID)+1)
 	}
