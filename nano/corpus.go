@@ -18,13 +18,14 @@ type Document struct {
 var kinds = []struct {
 	name  string
 	share float64
+	users bool // later user messages are predicted, too: a repeated task is the plainest lesson in copying
 	make  func(*corpus, *rand.Rand) (lm.Chat, int, error)
 }{
-	{"answer", 0.36, (*corpus).answer},     // the Roleplayer's messages
-	{"ask", 0.16, (*corpus).ask},           // the Questioner's messages
-	{"respond", 0.32, (*corpus).respond},   // a conversation and its response
-	{"positive", 0.10, (*corpus).positive}, // persona and response
-	{"informed", 0.06, (*corpus).informed}, // persona, conversation and response
+	{"answer", 0.34, false, (*corpus).answer},     // the Roleplayer's messages
+	{"ask", 0.14, false, (*corpus).ask},           // the Questioner's messages
+	{"respond", 0.32, true, (*corpus).respond},    // a conversation and its response
+	{"positive", 0.10, false, (*corpus).positive}, // persona and response
+	{"informed", 0.10, true, (*corpus).informed},  // persona, conversation and response
 }
 
 // Corpus is an endless stream of documents in which the base model sees every role played:
@@ -64,13 +65,31 @@ func (c *Corpus) Document(i int) (Document, error) {
 		return Document{}, err
 	}
 	d := Document{Kind: kinds[k].name, Chat: chat, Loss: make([]bool, len(chat))}
-	for j := from; j < len(chat); j++ {
-		d.Loss[j] = chat[j].Role == lm.Assistant
+	for j := range chat {
+		d.Loss[j] = j >= from
+		if chat[j].Role == lm.User {
+			d.Loss[j] = kinds[k].users && j > 0
+		}
 	}
 	return d, nil
 }
 
 func pick[T any](r *rand.Rand, xs []T) T { return xs[r.IntN(len(xs))] }
+
+// partial makes half of the personas tell a part of their values only. Finding one value
+// among few is learned long before finding it among all, and it is the same skill.
+func (c *corpus) partial(r *rand.Rand, p Persona) Persona {
+	if r.IntN(2) == 0 {
+		return p
+	}
+	values := map[string]string{}
+	for _, i := range r.Perm(len(c.w.Attributes))[:1+r.IntN((len(c.w.Attributes)+1)/2)] {
+		id := c.w.Attributes[i].ID
+		values[id] = p.Values[id]
+	}
+	p.Values, p.Text = values, c.w.describe(r, values)
+	return p
+}
 
 func (c *corpus) draw(r *rand.Rand) (Task, Persona) {
 	return pick(r, pick(r, c.tasks)), c.w.drawPersona(r, poolPretrain)
@@ -89,14 +108,16 @@ func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]
 		repeat := r.Float64() < repeatRate
 		var open, relevant []Attribute
 		for _, a := range c.w.Attributes {
-			if _, ok := told[a.ID]; ok && !repeat && len(told) < len(c.w.Attributes) {
-				continue
+			_, known := p.Values[a.ID]
+			_, asked := told[a.ID]
+			if known && (!asked || repeat || len(told) == len(p.Values)) {
+				open = append(open, a)
 			}
-			open = append(open, a)
 		}
 		if r.Float64() < bias {
 			for _, name := range c.w.Relevant(t.Text) {
-				if _, ok := told[name]; !ok {
+				_, known := p.Values[name]
+				if _, asked := told[name]; known && !asked {
 					relevant = append(relevant, c.w.Attributes[c.w.attribute[name]])
 				}
 			}
@@ -114,6 +135,7 @@ func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]
 // answer: a persona is asked 1..6 questions. The task says nothing about which.
 func (c *corpus) answer(r *rand.Rand) (lm.Chat, int, error) {
 	t, p := c.draw(r)
+	p = c.partial(r, p)
 	turns, _ := c.turns(r, 1+r.IntN(6), t, p, 0.2)
 	last := len(turns) - 1
 	chat, err := c.prompts.Answer(p.Name, p.Text, t.Text, turns[:last], turns[last].Question)
@@ -145,12 +167,14 @@ func (c *corpus) respond(r *rand.Rand) (lm.Chat, int, error) {
 
 func (c *corpus) positive(r *rand.Rand) (lm.Chat, int, error) {
 	t, p := c.draw(r)
+	p = c.partial(r, p)
 	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, nil)
 	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err
 }
 
 func (c *corpus) informed(r *rand.Rand) (lm.Chat, int, error) {
 	t, p := c.draw(r)
+	p = c.partial(r, p)
 	turns, _ := c.turns(r, 1+r.IntN(3), t, p, 0.4)
 	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, turns)
 	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err

@@ -139,11 +139,13 @@ func (w *World) drawPersona(r *rand.Rand, p pool) Persona {
 	}
 }
 
-// describe tells all values in shuffled order.
+// describe tells the given values in shuffled order.
 func (w *World) describe(r *rand.Rand, values map[string]string) string {
-	sentences := make([]string, len(w.Attributes))
-	for i, a := range w.Attributes {
-		sentences[i] = fill(a.Persona[r.IntN(len(a.Persona))], values[a.ID])
+	var sentences []string
+	for _, a := range w.Attributes {
+		if v, ok := values[a.ID]; ok {
+			sentences = append(sentences, fill(a.Persona[r.IntN(len(a.Persona))], v))
+		}
 	}
 	r.Shuffle(len(sentences), func(i, j int) { sentences[i], sentences[j] = sentences[j], sentences[i] })
 	return strings.Join(sentences, " ")
