@@ -1,0 +1,162 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"stargate"
+)
+
+// Model is a policy under evaluation.
+type Model struct {
+	Name   string
+	Policy stargate.Questioner
+}
+
+// Truth is what a closed world knows about itself.
+type Truth interface {
+	Relevant(task stargate.Task) []string                 // attributes the gold depends on
+	Classify(question string) (attribute string, ok bool) // what a question asks for
+	Ask(attribute string, seed uint64) string             // a question for an attribute
+	Chance() float64                                      // share of relevant questions when any attribute is asked alike
+}
+
+// Input is everything an evaluation needs.
+type Input struct {
+	Config       stargate.Config
+	Base         stargate.Base
+	Models       []Model // m0 first
+	Roleplayer   stargate.Roleplayer
+	Test         stargate.Split
+	Judge        Judge
+	Truth        Truth                               // nil where it is not known
+	WinPairs     int                                 // pairs compared by the judge, balanced over lengths
+	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
+	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
+}
+
+// Scope names the draws of an evaluation in seeds. It is the same for all models, so that
+// a pair's conversations have the same length whoever asks.
+const Scope = "evaluation"
+
+// Evaluation holds a result and the conversations behind it, for browsing.
+type Evaluation struct {
+	Result *Result
+	Rated  [][]stargate.Candidates // [model][pair]: conversations scored under Q_BASE
+}
+
+// Run evaluates the models on the test split.
+func Run(ctx context.Context, in Input) (*Evaluation, error) {
+	if err := in.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if err := in.Test.Validate(); err != nil {
+		return nil, err
+	}
+	if len(in.Models) == 0 {
+		return nil, errors.New("eval: no models")
+	}
+	e := &Evaluation{Result: &Result{Seed: in.Config.Seed, Dropped: map[string]int{}, Redrawn: map[string]int{}, Calls: map[string]Calls{}}}
+	for _, m := range in.Models {
+		e.Result.Models = append(e.Result.Models, m.Name)
+		rated := make([]stargate.Candidates, len(in.Test.Pairs))
+		err := in.each(ctx, "simulate "+m.Name, len(rated), func(ctx context.Context, i int) error {
+			p := in.Test.Pairs[i]
+			sims, err := stargate.Simulate(ctx, in.Config, Scope, m.Policy, in.Roleplayer, p)
+			if err != nil {
+				return err
+			}
+			rated[i], err = stargate.Choose(ctx, in.Config, in.Base, p, sims)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("evaluate %s: %w", m.Name, err)
+		}
+		e.Rated = append(e.Rated, rated)
+		e.count(rated)
+	}
+	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins} {
+		if err := step(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	e.questions(in)
+	e.Result.Shapes = Shapes(e.Result, nil)
+	return e, nil
+}
+
+// each runs do for 0..n-1, a bounded number at a time.
+func (in Input) each(ctx context.Context, stage string, n int, do func(ctx context.Context, i int) error) error {
+	var done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(in.Config.Concurrency)
+	for i := range n {
+		g.Go(func() error {
+			if err := do(ctx, i); err != nil {
+				return err
+			}
+			if in.Observe != nil {
+				in.Observe(stage, int(done.Add(1)), n)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// count adds up what was dropped and drawn again.
+func (e *Evaluation) count(rated []stargate.Candidates) {
+	Count(rated, e.Result.Dropped, e.Result.Redrawn)
+}
+
+// Count adds the flaws of simulated conversations to two tables.
+func Count(rated []stargate.Candidates, dropped, redrawn map[string]int) {
+	for _, c := range rated {
+		for _, s := range c.Scored {
+			for _, f := range s.Redrawn {
+				redrawn[string(f)]++
+			}
+		}
+		for _, s := range c.Dropped {
+			dropped[string(s.Outcome)]++
+			for _, f := range s.Redrawn {
+				redrawn[string(f)]++
+			}
+		}
+	}
+}
+
+// cell collects one condition's values by pair.
+type cell struct {
+	value    []float64 // by pair
+	perToken []float64
+	ok       []bool
+}
+
+func newCell(n int) cell { return cell{make([]float64, n), make([]float64, n), make([]bool, n)} }
+
+func (c cell) set(i int, value float64, tokens int) {
+	c.value[i], c.perToken[i], c.ok[i] = value, value/float64(max(tokens, 1)), true
+}
+
+func (c cell) estimate(in Input) Estimate { return clustered(c.observations(in, nil)) }
+
+// observations pairs c with base where both have a value; without base they are c's own.
+func (c cell) observations(in Input, base *cell) []observation {
+	var obs []observation
+	for i, ok := range c.ok {
+		if !ok || base != nil && !base.ok[i] {
+			continue
+		}
+		v := c.value[i]
+		if base != nil {
+			v -= base.value[i]
+		}
+		obs = append(obs, observation{in.Test.Pairs[i].Task.ID, in.Test.Pairs[i].Persona.ID, v})
+	}
+	return obs
+}

@@ -1,0 +1,124 @@
+package eval
+
+import (
+	"strings"
+
+	"stargate"
+)
+
+// asksBadly are the flaws that a question, and only a question, can have.
+var asksBadly = map[stargate.Flaw]bool{
+	stargate.NoQuestion: true, stargate.SeveralQuestions: true, stargate.AnswerLeak: true, stargate.PersonaLeak: true,
+}
+
+// questions describes what each model asked.
+func (e *Evaluation) questions(in Input) {
+	for m, model := range in.Models {
+		e.Result.Questions = append(e.Result.Questions, in.describe(model.Name, e.Rated[m]))
+	}
+}
+
+func (in Input) describe(model string, rated []stargate.Candidates) Questions {
+	q := Questions{Model: model, Relevant: -1, Redundant: -1}
+	wellformed, drawn, words, redundant := 0, 0, 0, 0
+	distinct := map[string]bool{}
+	var obs []observation
+	for _, c := range rated {
+		relevant := map[string]bool{}
+		if in.Truth != nil {
+			for _, a := range in.Truth.Relevant(c.Pair.Task) {
+				relevant[a] = true
+			}
+		}
+		hit, asked := 0, 0
+		for _, s := range c.Dropped {
+			drawn += flawed(s)
+			if asksBadly[stargate.Flaw(s.Outcome)] {
+				drawn++
+			}
+		}
+		for _, s := range c.Scored {
+			drawn += flawed(s.Conversation)
+			before := map[string]bool{}
+			for _, t := range s.Turns {
+				q.N++
+				drawn++
+				words += len(strings.Fields(t.Question))
+				distinct[t.Question] = true
+				about, ok := t.Question, true
+				if in.Truth != nil {
+					about, ok = in.Truth.Classify(t.Question)
+				}
+				asked++
+				if !ok {
+					continue
+				}
+				wellformed++
+				if before[about] {
+					redundant++
+				} else if relevant[about] {
+					hit++
+				}
+				before[about] = true
+			}
+		}
+		if asked > 0 {
+			obs = append(obs, observation{c.Pair.Task.ID, c.Pair.Persona.ID, float64(hit) / float64(asked)})
+		}
+	}
+	if q.N == 0 {
+		return q
+	}
+	q.Wellformed, q.Distinct, q.Words = float64(wellformed)/float64(drawn), float64(len(distinct))/float64(q.N), float64(words)/float64(q.N)
+	q.Redundant = float64(redundant) / float64(q.N)
+	if in.Truth != nil {
+		est := clustered(obs)
+		q.Relevant, q.RelevantSEM = est.Mean, est.SEM
+	}
+	return q
+}
+
+func flawed(s stargate.Conversation) int {
+	n := 0
+	for _, f := range s.Redrawn {
+		if asksBadly[f] {
+			n++
+		}
+	}
+	return n
+}
+
+// RelevantShare is the share of questions that ask for something relevant and new, in all
+// candidates and in the selected ones; -1 without a truth.
+func RelevantShare(truth Truth, rated []stargate.Candidates) (all, selected float64) {
+	if truth == nil {
+		return -1, -1
+	}
+	var hits, n [2]int
+	for _, c := range rated {
+		relevant := map[string]bool{}
+		for _, a := range truth.Relevant(c.Pair.Task) {
+			relevant[a] = true
+		}
+		chosen := map[int]bool{}
+		for _, i := range c.Best {
+			chosen[i] = true
+		}
+		for i, s := range c.Scored {
+			seen := map[string]bool{}
+			for _, t := range s.Turns {
+				a, ok := truth.Classify(t.Question)
+				hit := 0
+				if ok && relevant[a] && !seen[a] {
+					hit = 1
+				}
+				seen[a] = true
+				hits[0], n[0] = hits[0]+hit, n[0]+1
+				if chosen[i] {
+					hits[1], n[1] = hits[1]+hit, n[1]+1
+				}
+			}
+		}
+	}
+	return float64(hits[0]) / float64(max(n[0], 1)), float64(hits[1]) / float64(max(n[1], 1))
+}

@@ -1,0 +1,115 @@
+package eval
+
+// Conditions of a gold log-probability.
+const (
+	Negative           = "neg"
+	Positive           = "pos"
+	QExperimental      = "qa"
+	QRandom            = "rand"
+	PositiveExperiment = "pos+qa"
+)
+
+// Subsets of a pair's conversations.
+const (
+	All  = "all"  // the mean over all complete conversations
+	Top1 = "top1" // the one that scores best
+)
+
+// Result is report.json: what a run measured, without times or places, so that the same
+// run gives the same bytes. docs/report.schema.json is its schema.
+type Result struct {
+	Experiment  string           `json:"experiment"`
+	Seed        uint64           `json:"seed"`
+	Models      []string         `json:"models"` // "m0", "m1", …
+	GoldLogProb []GoldLogProb    `json:"gold_logprob"`
+	WinRate     []WinRate        `json:"win_rate"`
+	Questions   []Questions      `json:"questions"`
+	Optimum     *Optimum         `json:"optimum"` // null where the world's truth is not known
+	Dropped     map[string]int   `json:"dropped"` // conversations and responses given up, by flaw
+	Redrawn     map[string]int   `json:"redrawn"` // turns drawn again, by flaw
+	Calls       map[string]Calls `json:"calls"`   // by role
+	Training    []Training       `json:"training"`
+	Shapes      []Shape          `json:"shapes"`
+}
+
+// GoldLogProb is a mean of log p_{Q_BASE}(gold | context) over pairs, in nats.
+type GoldLogProb struct {
+	Condition string  `json:"condition"`
+	Model     string  `json:"model"` // who asked; "m0" for the controls
+	Subset    string  `json:"subset"`
+	Mean      float64 `json:"mean"`
+	SEM       float64 `json:"sem"` // clustered by task and persona
+	N         int     `json:"n"`   // pairs
+	PerToken  float64 `json:"per_token"`
+	Delta     float64 `json:"delta"`     // mean paired difference from m0
+	DeltaSEM  float64 `json:"delta_sem"` // clustered; 0 for m0
+}
+
+// WinRate compares a model's responses with m0's.
+type WinRate struct {
+	Model   string  `json:"model"`
+	Rate    float64 `json:"rate"` // (wins + ties/2) / n
+	Low     float64 `json:"low"`  // 95 % interval, clustered by task and persona
+	High    float64 `json:"high"`
+	N       int     `json:"n"` // pairs with a verdict
+	Wins    int     `json:"wins"`
+	Ties    int     `json:"ties"`
+	Losses  int     `json:"losses"`
+	Invalid int     `json:"invalid"` // no verdict, or a response that is none
+	ByTurns []Turns `json:"by_turns"`
+}
+
+// Turns is a win rate at one length of conversation.
+type Turns struct {
+	Turns int     `json:"turns"`
+	Rate  float64 `json:"rate"`
+	N     int     `json:"n"`
+}
+
+// Questions describes what a model asks on the test split. Shares are of questions;
+// relevant and redundant need a world whose truth is known and are -1 elsewhere.
+type Questions struct {
+	Model       string  `json:"model"`
+	Wellformed  float64 `json:"wellformed"`
+	Relevant    float64 `json:"relevant"`
+	RelevantSEM float64 `json:"relevant_sem"` // clustered; 0 where relevant is -1
+	Redundant   float64 `json:"redundant"`    // asks for what was asked before in the conversation
+	Distinct    float64 `json:"distinct"`     // different questions per question
+	Words       float64 `json:"words"`        // mean length
+	N           int     `json:"n"`
+}
+
+// Optimum is what a Questioner that knows the relevant attributes would reach: its
+// conversations are simulated with the same Roleplayer and scored the same way.
+type Optimum struct {
+	GoldLogProb    float64 `json:"gold_logprob"`
+	SEM            float64 `json:"sem"`
+	Relevant       float64 `json:"relevant"`        // share of its questions that are relevant
+	ChanceRelevant float64 `json:"chance_relevant"` // of questions drawn uniformly from all attributes
+	Reached        string  `json:"reached"`         // first model whose Q-experimental is not below it at 95 %, or ""
+}
+
+// Calls counts a role's model calls over the whole run.
+type Calls struct {
+	Made      int `json:"made"`
+	TokensIn  int `json:"tokens_in"`
+	TokensOut int `json:"tokens_out"`
+}
+
+// Training is the curve of one fine-tune.
+type Training struct {
+	Model    string     `json:"model"`
+	Split    string     `json:"split"`
+	Examples int        `json:"examples"`
+	Loss     []float64  `json:"loss"`      // by optimiser step, nats per trained token
+	EvalLoss [2]float64 `json:"eval_loss"` // held-out, before and after
+	Relevant [2]float64 `json:"relevant"`  // share of relevant questions: all candidates, selected ones; -1 if not known
+	Margin   float64    `json:"margin"`    // nats between the best and the mean candidate
+}
+
+// Shape is one of the paper's findings that should hold at any scale (PROTOCOL §8).
+type Shape struct {
+	ID       string `json:"id"`   // "a" … "f"
+	Seen     *bool  `json:"seen"` // null: this run cannot tell
+	Evidence string `json:"evidence"`
+}

@@ -1,0 +1,127 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stargate"
+	"stargate/lm"
+)
+
+// wins compares each model's greedy response on one random conversation of a pair with
+// that of m0 on one of its own (§5.2).
+func (e *Evaluation) wins(ctx context.Context, in Input) error {
+	chosen := in.winPairs()
+	base := make([]string, len(chosen))
+	for m, model := range in.Models {
+		verdicts := make([]Verdict, len(chosen))
+		err := in.each(ctx, "judge "+model.Name, len(chosen), func(ctx context.Context, k int) error {
+			i := chosen[k]
+			responder := model.Policy
+			if in.BaseResponds {
+				responder = in.Models[0].Policy
+			}
+			text, err := e.respond(ctx, in, responder, m, i)
+			if err != nil {
+				return err
+			}
+			if m == 0 {
+				base[k] = text
+				return nil
+			}
+			if text == "" || base[k] == "" {
+				verdicts[k] = Invalid
+				return nil
+			}
+			verdicts[k], err = compare(ctx, in.Judge, Comparison{in.Test.Pairs[i], text, base[k]})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("win rate of %s: %w", model.Name, err)
+		}
+		if m > 0 {
+			e.Result.WinRate = append(e.Result.WinRate, in.rate(model.Name, chosen, verdicts))
+		}
+	}
+	return nil
+}
+
+// winPairs draws the compared pairs by hash, as many of each length.
+func (in Input) winPairs() []int {
+	byLength := make([][]int, in.Config.MaxTurns+1)
+	for i, p := range in.Test.Pairs {
+		k := stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns)
+		byLength[k] = append(byLength[k], i)
+	}
+	var out []int
+	for k := 1; k <= in.Config.MaxTurns; k++ {
+		hash := func(i int) uint64 { return stargate.Seed(in.Config.Seed, "win pair", in.Test.Pairs[i].Key()) }
+		slices.SortFunc(byLength[k], func(a, b int) int { return cmp.Compare(hash(a), hash(b)) })
+		share := in.WinPairs*k/in.Config.MaxTurns - in.WinPairs*(k-1)/in.Config.MaxTurns
+		out = append(out, byLength[k][:min(share, len(byLength[k]))]...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// respond gives the greedy response on a random complete conversation of model m with
+// pair i; "" when there is none, or no response.
+func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Questioner, m, i int) (string, error) {
+	p, scored := in.Test.Pairs[i], e.Rated[m][i].Scored
+	if len(scored) == 0 {
+		return "", nil
+	}
+	s := scored[stargate.Seed(in.Config.Seed, "win conversation", in.Models[m].Name, p.Key())%uint64(len(scored))]
+	c, err := responder.Respond(ctx, p.Persona.Name, p.Task, s.Turns)
+	switch {
+	case errors.Is(err, lm.ErrRefused), errors.Is(err, lm.ErrContextLength):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("response, pair %s: %w", p.Key(), err)
+	}
+	return c.Text, nil
+}
+
+// rate turns verdicts into a rate; a tie is half a win.
+func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
+	w := WinRate{Model: model}
+	var obs []observation
+	byTurns := make([]Turns, in.Config.MaxTurns)
+	for k, v := range verdicts {
+		p := in.Test.Pairs[chosen[k]]
+		value := 0.0
+		switch v {
+		case First:
+			value = 1
+			w.Wins++
+		case Tie:
+			value = 0.5
+			w.Ties++
+		case Second:
+			w.Losses++
+		default:
+			w.Invalid++
+			continue
+		}
+		obs = append(obs, observation{p.Task.ID, p.Persona.ID, value})
+		t := &byTurns[stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns)-1]
+		t.Rate += value
+		t.N++
+	}
+	for k, t := range byTurns {
+		if t.N > 0 {
+			w.ByTurns = append(w.ByTurns, Turns{k + 1, t.Rate / float64(t.N), t.N})
+		}
+	}
+	est := clustered(obs)
+	w.Rate, w.N = est.Mean, est.N
+	w.Low, w.High = est.Interval()
+	if est.SEM == 0 { // all verdicts alike: clustering has nothing to go by
+		w.Low, w.High = wilson(est.Mean, est.N)
+	}
+	w.Low, w.High = max(0, w.Low), min(1, w.High)
+	return w
+}
