@@ -2,7 +2,6 @@ package llama
 
 import (
 	"math"
-	"sync/atomic"
 
 	"stargate/internal/kernel"
 )
@@ -46,20 +45,12 @@ func (c Config) attentionShape(kvHead int) attentionShape {
 	}
 }
 
-// eachHead runs fn for every sequence and key/value head. Tasks write to disjoint columns
-// and rows, so it does not matter which worker takes which.
+// eachHead runs fn for every sequence and key/value head: tasks of disjoint rows or columns.
 func (t *Trainer) eachHead(batch []span, fn func(w *attention, s span, shape attentionShape)) {
 	c := t.model.Config
 	heads := c.NumKeyValueHeads
-	var next atomic.Int64
-	t.pool.Run(func(worker int) {
-		for {
-			task := int(next.Add(1)) - 1
-			if task >= len(batch)*heads {
-				return
-			}
-			fn(&t.attn[worker], batch[task/heads], c.attentionShape(task%heads))
-		}
+	t.each(len(batch)*heads, func(worker, task int) {
+		fn(&t.attn[worker], batch[task/heads], c.attentionShape(task%heads))
 	})
 }
 
@@ -176,9 +167,17 @@ func mulPrefix(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, m, 
 	}
 }
 
-// transpose writes dst (n, m) = srcᵀ of src (m, n).
+// transpose writes dst (n, m) = srcᵀ of src (m, n), four rows at a time.
 func transpose(dst []float32, ldd int, src []float32, lds, m, n int) {
-	for i := range m {
+	i := 0
+	for ; i+4 <= m; i += 4 {
+		s0, s1, s2, s3 := src[i*lds:][:n], src[(i+1)*lds:][:n], src[(i+2)*lds:][:n], src[(i+3)*lds:][:n]
+		for j := range n {
+			d := (*[4]float32)(dst[j*ldd+i:])
+			d[0], d[1], d[2], d[3] = s0[j], s1[j], s2[j], s3[j]
+		}
+	}
+	for ; i < m; i++ {
 		for j, x := range src[i*lds:][:n] {
 			dst[j*ldd+i] = x
 		}

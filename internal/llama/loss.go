@@ -11,58 +11,63 @@ import (
 // the head and the final norm.
 //
 // Only rows that carry loss are multiplied by the head, a chunk at a time.
-func (t *Trainer) loss(batch []span, scale float64, gradient bool) (sum float64, n int) {
-	m, g, a := t.model, t.grad, &t.act
-	d, v := m.Config.HiddenSize, m.Config.VocabSize
-	eps := float32(m.Config.RMSNormEps)
+func (t *Trainer) loss(scale float64, gradient bool) (sum float64, n int) {
+	g, a := t.grad, &t.act
+	d, v := t.model.Config.HiddenSize, t.model.Config.VocabSize
 	if gradient {
 		clear(a.dx)
 	}
-	for from := 0; from < len(a.predict); from += chunkRows(v) {
-		to := min(from+chunkRows(v), len(a.predict))
-		rows, k := a.predict[from:to], to-from
-		t.pool.For(k, 1, func(_, lo, hi int) {
-			for i := lo; i < hi; i++ {
-				a.finalR[i] = kernel.RMSNorm(a.final[i*d:][:d], a.last[int(rows[i])*d:][:d], m.Norm, eps)
+	chunk := chunkRows(v)
+	for from := 0; from < len(a.rowOf); from += chunk {
+		k := min(chunk, len(a.rowOf)-from)
+		t.eachRows(k, func(block, lo, hi int) {
+			t.predict(from, lo, hi, scale, gradient)
+			if gradient {
+				t.predictBackward(from, block, lo, hi)
 			}
 		})
-		t.pool.Mul(a.logits, v, a.final, d, &t.forward.head, k, false)
-		t.pool.For(k, 1, func(_, lo, hi int) {
-			for i := lo; i < hi; i++ {
-				row := a.logits[i*v:][:v]
-				if gradient {
-					a.nll[from+i] = crossEntropyBackward(row, a.target[from+i], scale)
-				} else {
-					a.nll[from+i] = crossEntropy(row, a.target[from+i])
-				}
-			}
-		})
-		if !gradient {
-			continue
-		}
-		// logits = final Headᵀ
-		t.pool.Mul(a.dfinal, d, a.logits, v, &t.backward.head, k, false)
-		t.pool.MulTN(g.Head, d, a.logits, v, a.final, d, v, d, k, true)
-		// final = RMSNorm(last): rows are gathered, otherwise as normaliseBackward.
-		blocks := (k + rowBlock - 1) / rowBlock
-		t.pool.For(blocks, 1, func(_, lo, hi int) {
-			for b := lo; b < hi; b++ {
-				dw := a.dscale[b*d:][:d]
-				clear(dw)
-				for i := b * rowBlock; i < min((b+1)*rowBlock, k); i++ {
-					at := int(rows[i]) * d
-					kernel.RMSNormBackward(a.dx[at:at+d], dw, a.dfinal[i*d:][:d], a.last[at:at+d], m.Norm, a.finalR[i])
-				}
-			}
-		})
-		for b := range blocks {
-			kernel.Add(g.Norm, a.dscale[b*d:][:d])
+		if gradient {
+			t.pool.MulTN(g.Head, d, a.logits, v, a.final, d, v, d, k, true)
+			addPartial(g.Norm, a.dscale2[:rowBlocks(k)*d])
 		}
 	}
-	for _, x := range a.nll[:len(a.predict)] {
+	for _, x := range a.nll {
 		sum += x
 	}
-	return sum, len(a.predict)
+	return sum, len(a.rowOf)
+}
+
+// predict computes logits = RMSNorm(last) Headᵀ and nll for rows [lo, hi) of the chunk that
+// begins at prediction from. With gradient it replaces the logits by their gradient.
+func (t *Trainer) predict(from, lo, hi int, scale float64, gradient bool) {
+	m, a := t.model, &t.act
+	d, v, eps := m.Config.HiddenSize, m.Config.VocabSize, float32(m.Config.RMSNormEps)
+	for i := lo; i < hi; i++ {
+		a.finalR[i] = kernel.RMSNorm(a.final[i*d:][:d], a.last[int(a.rowOf[from+i])*d:][:d], m.Norm, eps)
+	}
+	mulRows(a.logits, v, a.final, d, &t.forward.head, lo, hi, false)
+	for i := lo; i < hi; i++ {
+		row, target := a.logits[i*v:][:v], a.target[from+i]
+		if gradient {
+			a.nll[from+i] = crossEntropyBackward(row, target, scale)
+		} else {
+			a.nll[from+i] = crossEntropy(row, target)
+		}
+	}
+}
+
+// predictBackward goes back through predict, to dx. It sets the block's part of the
+// gradient of the final norm.
+func (t *Trainer) predictBackward(from, block, lo, hi int) {
+	m, a := t.model, &t.act
+	d, v := m.Config.HiddenSize, m.Config.VocabSize
+	mulRows(a.dfinal, d, a.logits, v, &t.backward.head, lo, hi, false)
+	dw := a.dscale2[block*d:][:d]
+	clear(dw)
+	for i := lo; i < hi; i++ {
+		at := int(a.rowOf[from+i]) * d
+		kernel.RMSNormBackward(a.dx[at:at+d], dw, a.dfinal[i*d:][:d], a.last[at:at+d], m.Norm, a.finalR[i])
+	}
 }
 
 // crossEntropy returns -log softmax(logits)[target] in nats. It overwrites logits with

@@ -91,7 +91,7 @@ func (t *Trainer) run(seqs []Sequence, scale float64, gradient bool) (sum float6
 	for _, b := range batches {
 		t.act.prepare(t.model.Config, b, gradient)
 		t.forwardPass(b, gradient)
-		s, k := t.loss(b, scale, gradient)
+		s, k := t.loss(scale, gradient)
 		sum, n = sum+s, n+k
 		if gradient {
 			t.backwardPass(b)

@@ -5,24 +5,27 @@ package llama
 // costs a few per cent of time and saves memory quadratic in the length.
 type activations struct {
 	rows   int
+	tokens []int32            // (N)
 	layers []layerActivations // one when only the loss is wanted
 	last   []float32          // (N, D) output of the last layer
 
 	// Gradients flowing back.
-	dx      []float32 // (N, D) of the residual stream
+	dx      []float32 // (N, D) of a layer's output, then of its input
+	dmid    []float32 // (N, D) of the residual stream between attention and feed-forward
 	dnorm   []float32 // (N, D) of a normalised row
 	dheads  []float32 // (N, H*HD) of the attention output
 	dhidden []float32 // (N, F) of the feed-forward hidden layer
-	dscale  []float32 // (row blocks, D) partial gradients of a norm's weight
+	dscale1 []float32 // (row blocks, D) parts of the gradient of AttnNorm
+	dscale2 []float32 // (row blocks, D) parts of the gradient of MLPNorm or Norm
 
 	// Predictions, R in number, C of them per chunk.
-	predict []int32   // (R) row that makes the prediction
-	target  []int32   // (R) token to predict
-	nll     []float64 // (R)
-	final   []float32 // (C, D) normalised rows
-	finalR  []float32 // (C) their 1/rms
-	dfinal  []float32 // (C, D)
-	logits  []float32 // (C, V); overwritten by their gradient
+	rowOf  []int32   // (R) row that makes the prediction
+	target []int32   // (R) token to predict
+	nll    []float64 // (R)
+	final  []float32 // (C, D) normalised rows
+	finalR []float32 // (C) their 1/rms
+	dfinal []float32 // (C, D)
+	logits []float32 // (C, V); overwritten by their gradient
 }
 
 type layerActivations struct {
@@ -38,10 +41,6 @@ type layerActivations struct {
 	hidden []float32 // (N, F) silu(gate)*up
 }
 
-// rowBlock is the number of rows whose contributions to a norm's gradient are summed
-// together: constant, so that the order of summation is.
-const rowBlock = 64
-
 // chunkRows bounds the memory of logits to a few MiB, but keeps products large.
 func chunkRows(vocab int) int { return min(max(1<<20/vocab, 256), microbatchRows) }
 
@@ -50,6 +49,7 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 	tail := batch[len(batch)-1]
 	n := tail.start + len(tail.tokens)
 	a.rows = n
+	a.tokens = grow(a.tokens, n)
 	layers := 1
 	if gradient {
 		layers = c.NumHiddenLayers
@@ -72,27 +72,37 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 	}
 	a.last = grow(a.last, n*d)
 
-	a.predict, a.target = a.predict[:0], a.target[:0]
+	a.rowOf, a.target = a.rowOf[:0], a.target[:0]
 	for _, s := range batch {
 		for i, id := range s.targets {
 			if id >= 0 {
-				a.predict, a.target = append(a.predict, int32(s.start+i)), append(a.target, id)
+				a.rowOf, a.target = append(a.rowOf, int32(s.start+i)), append(a.target, id)
 			}
 		}
 	}
-	chunk := min(chunkRows(c.VocabSize), len(a.predict))
-	a.nll = grow(a.nll, len(a.predict))
+	chunk := min(chunkRows(c.VocabSize), len(a.rowOf))
+	a.nll = grow(a.nll, len(a.rowOf))
 	a.final = grow(a.final, chunk*d)
 	a.finalR = grow(a.finalR, chunk)
 	a.logits = grow(a.logits, chunk*c.VocabSize)
 	if gradient {
 		a.dx = grow(a.dx, n*d)
+		a.dmid = grow(a.dmid, n*d)
 		a.dnorm = grow(a.dnorm, n*d)
 		a.dheads = grow(a.dheads, n*c.attn())
 		a.dhidden = grow(a.dhidden, n*f)
-		a.dscale = grow(a.dscale, (n+rowBlock-1)/rowBlock*d)
+		a.dscale1 = grow(a.dscale1, rowBlocks(n)*d)
+		a.dscale2 = grow(a.dscale2, rowBlocks(n)*d)
 		a.dfinal = grow(a.dfinal, chunk*d)
 	}
+}
+
+// layer is where layer i's activations are: without keep, all layers use the same memory.
+func (a *activations) layer(i int, keep bool) *layerActivations {
+	if !keep {
+		i = 0
+	}
+	return &a.layers[i]
 }
 
 // grow returns a slice of n elements with any contents, s itself when it is large enough.

@@ -1,60 +1,104 @@
 package llama
 
-import "stargate/internal/kernel"
+import (
+	"sync/atomic"
+
+	"stargate/internal/kernel"
+)
+
+// rowBlock is the number of rows that one task carries through a chain of row-wise steps:
+// norms, products and activations. It is constant because the gradient of a norm's weight
+// is summed block by block; a multiple of the kernel's row tile (6), small enough to divide
+// a microbatch evenly and large enough to read a weight's panel rarely.
+const rowBlock = 48
+
+func rowBlocks(n int) int { return (n + rowBlock - 1) / rowBlock }
+
+// each runs fn for tasks 0..n-1, a worker taking the next one as it becomes free. Tasks
+// write to disjoint memory, so it does not matter who runs which.
+func (t *Trainer) each(n int, fn func(worker, task int)) {
+	var next atomic.Int64
+	t.pool.Run(func(worker int) {
+		for {
+			task := int(next.Add(1)) - 1
+			if task >= n {
+				return
+			}
+			fn(worker, task)
+		}
+	})
+}
+
+// eachRows runs fn for the rows [lo, hi) of every block of n rows.
+func (t *Trainer) eachRows(n int, fn func(block, lo, hi int)) {
+	t.each(rowBlocks(n), func(_, b int) { fn(b, b*rowBlock, min((b+1)*rowBlock, n)) })
+}
 
 // forwardPass computes the decoder's layers on one microbatch. With keep, every layer's
-// activations stay for the backward pass.
+// activations stay for the backward pass. Only attention couples rows, so there are two
+// phases per layer: attention, and everything up to the next attention.
 func (t *Trainer) forwardPass(batch []span, keep bool) {
-	m, a, n := t.model, &t.act, t.act.rows
-	c := m.Config
-	d, f := c.HiddenSize, c.IntermediateSize
-	eps := float32(c.RMSNormEps)
-
-	x := a.layers[0].x
+	a, layers := &t.act, len(t.model.Layers)
 	for _, s := range batch {
-		for i, id := range s.tokens {
-			copy(x[(s.start+i)*d:][:d], m.Embed[int(id)*d:])
-		}
+		copy(a.tokens[s.start:], s.tokens)
 	}
-	for i := range m.Layers {
-		w, b := &m.Layers[i], &t.forward.layers[i]
-		l, next := &a.layers[0], a.layers[0].x
-		if keep {
-			l, next = &a.layers[i], a.last
-			if i+1 < len(m.Layers) {
-				next = a.layers[i+1].x
-			}
+	t.eachRows(a.rows, func(_, lo, hi int) {
+		t.embed(a.layer(0, keep).x, lo, hi)
+		t.project(0, a.layer(0, keep), lo, hi)
+	})
+	for i := range layers {
+		l, next := a.layer(i, keep), a.last
+		if i+1 < layers {
+			next = a.layer(i+1, keep).x
 		}
-		// mid = x + Out(attention(QKV(norm(x))))
-		t.normalise(l.norm1, l.r1, l.mid, l.x, w.AttnNorm, eps)
-		t.pool.Mul(l.qkv, c.qkv(), l.norm1, d, &b.qkv, n, false)
 		t.attentionForward(batch, l)
-		t.pool.Mul(l.mid, d, l.heads, c.attn(), &b.out, n, true)
-		// next = mid + Down(silu(gate)*up)
-		t.normalise(l.norm2, l.r2, next, l.mid, w.MLPNorm, eps)
-		t.pool.Mul(l.gateUp, 2*f, l.norm2, d, &b.gateUp, n, false)
-		t.pool.For(n, 1, func(_, lo, hi int) {
-			for r := lo; r < hi; r++ {
-				gu := l.gateUp[r*2*f:][:2*f]
-				kernel.SwiGLU(l.hidden[r*f:][:f], gu[:f], gu[f:])
+		t.eachRows(a.rows, func(_, lo, hi int) {
+			t.feedForward(i, l, next, lo, hi)
+			if i+1 < layers {
+				t.project(i+1, a.layer(i+1, keep), lo, hi)
 			}
 		})
-		t.pool.Mul(next, d, l.hidden, f, &b.down, n, true)
-	}
-	if !keep {
-		a.last, a.layers[0].x = a.layers[0].x, a.last
 	}
 }
 
-// normalise writes y = RMSNorm(x)*w and r = 1/rms(x), and copies x to residual, where the
-// block's output is then added.
-func (t *Trainer) normalise(y, r, residual, x, w []float32, eps float32) {
-	d := len(w)
-	t.pool.For(len(r), 1, func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			row := x[i*d:][:d]
-			r[i] = kernel.RMSNorm(y[i*d:][:d], row, w, eps)
-			copy(residual[i*d:][:d], row)
-		}
-	})
+// embed writes rows [lo, hi) of x = Embed[token].
+func (t *Trainer) embed(x []float32, lo, hi int) {
+	d := t.model.Config.HiddenSize
+	for i := lo; i < hi; i++ {
+		copy(x[i*d:][:d], t.model.Embed[int(t.act.tokens[i])*d:])
+	}
+}
+
+// project computes qkv = RMSNorm(x) QKVᵀ for rows [lo, hi).
+func (t *Trainer) project(layer int, l *layerActivations, lo, hi int) {
+	c, w := t.model.Config, &t.model.Layers[layer]
+	d, eps := c.HiddenSize, float32(c.RMSNormEps)
+	for i := lo; i < hi; i++ {
+		l.r1[i] = kernel.RMSNorm(l.norm1[i*d:][:d], l.x[i*d:][:d], w.AttnNorm, eps)
+	}
+	mulRows(l.qkv, c.qkv(), l.norm1, d, &t.forward.layers[layer].qkv, lo, hi, false)
+}
+
+// feedForward computes, for rows [lo, hi), mid = x + heads Outᵀ and
+// next = mid + (silu(gate)*up) Downᵀ with gate and up from RMSNorm(mid) GateUpᵀ.
+func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, lo, hi int) {
+	c, w, b := t.model.Config, &t.model.Layers[layer], &t.forward.layers[layer]
+	d, f, eps := c.HiddenSize, c.IntermediateSize, float32(c.RMSNormEps)
+	copy(l.mid[lo*d:hi*d], l.x[lo*d:hi*d])
+	mulRows(l.mid, d, l.heads, c.attn(), &b.out, lo, hi, true)
+	for i := lo; i < hi; i++ {
+		l.r2[i] = kernel.RMSNorm(l.norm2[i*d:][:d], l.mid[i*d:][:d], w.MLPNorm, eps)
+	}
+	mulRows(l.gateUp, 2*f, l.norm2, d, &b.gateUp, lo, hi, false)
+	for i := lo; i < hi; i++ {
+		gu := l.gateUp[i*2*f:][:2*f]
+		kernel.SwiGLU(l.hidden[i*f:][:f], gu[:f], gu[f:])
+	}
+	copy(next[lo*d:hi*d], l.mid[lo*d:hi*d])
+	mulRows(next, d, l.hidden, f, &b.down, lo, hi, true)
+}
+
+// mulRows computes rows [lo, hi) of C = A B, or C += A B.
+func mulRows(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, lo, hi int, accumulate bool) {
+	kernel.Mul(c[lo*ldc:], ldc, a[lo*lda:], lda, b, hi-lo, accumulate, 0, panels(b.N))
 }
