@@ -122,3 +122,21 @@ func RelevantShare(truth Truth, rated []stargate.Candidates) (all, selected floa
 	}
 	return float64(hits[0]) / float64(max(n[0], 1)), float64(hits[1]) / float64(max(n[1], 1))
 }
+
+// Margin is the mean over pairs of the best minus the mean candidate, in nats: how much
+// there was to select.
+func Margin(rated []stargate.Candidates) float64 {
+	sum, n := 0.0, 0
+	for _, c := range rated {
+		if len(c.Scored) == 0 || len(c.Best) == 0 {
+			continue
+		}
+		mean := 0.0
+		for _, s := range c.Scored {
+			mean += s.LogProb / float64(len(c.Scored))
+		}
+		sum += c.Scored[c.Best[0]].LogProb - mean
+		n++
+	}
+	return sum / float64(max(n, 1))
+}

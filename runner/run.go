@@ -1,0 +1,247 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"stargate"
+	"stargate/eval"
+	"stargate/ledger"
+	"stargate/lm"
+	"stargate/lm/local"
+	"stargate/prompt"
+	"stargate/report"
+)
+
+// Options are a run's inputs.
+type Options struct {
+	Experiment string // name or file, with "+ablation"
+	Out        string // run directory; "" = runs/<experiment>, with the seed if it is not 0
+	Seed       uint64
+	Workers    int // 0 = one per processor; changes no result
+	Version    string
+	Source     Source
+	Observe    func(Event) // may be nil; called from several goroutines
+}
+
+// Event tells how far a run is.
+type Event struct {
+	Stage string // "iteration 1: simulate", "iteration 1: tune", "evaluation: simulate m2", …
+	Done  int
+	Total int
+}
+
+// Outcome is a finished run.
+type Outcome struct {
+	Dir    string
+	Result *eval.Result
+	Timing Timing
+}
+
+// Run does an experiment, or goes on with it where it stopped. On an error everything
+// that was finished stays in the run directory.
+func Run(ctx context.Context, o Options) (*Outcome, error) {
+	s, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	iterations, err := stargate.Run(ctx, stargate.Input{
+		Config: s.config, Prompts: s.prompts, Base: s.base, Roleplayer: s.roleplayer, A: s.data.A, B: s.data.B,
+		Observe: func(e stargate.Event) {
+			s.observe(fmt.Sprintf("iteration %d: %s", e.Iteration, e.Stage), e.Done, e.Total)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	policies := []eval.Model{{Name: "m0", Policy: s.base.Questioner(s.config)}}
+	for _, it := range iterations {
+		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy})
+	}
+	in := eval.Input{
+		Config: s.config, Base: s.base, Models: policies, Roleplayer: s.roleplayer, Test: s.data.Test,
+		Judge: s.judge(), WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
+		Observe: func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) },
+	}
+	if s.data.world != nil {
+		in.Truth = s.data.world
+	}
+	e, err := eval.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.report(ctx, iterations, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := report.Write(s.dir, page); err != nil {
+		return nil, err
+	}
+	timing, err := s.clock.write(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Outcome{s.dir, e.Result, timing}, nil
+}
+
+// session is an opened run.
+type session struct {
+	dir        string
+	experiment Experiment
+	manifest   Manifest
+	config     stargate.Config
+	prompts    *prompt.Set
+	data       data
+	ledger     *ledger.Ledger
+	models     *models
+	base       stargate.Base
+	roleplayer stargate.Roleplayer
+	judgeModel lm.Generator
+	clock      *clock
+	notify     func(Event)
+}
+
+func open(o Options) (_ *session, err error) {
+	s := &session{clock: startClock(), notify: o.Observe}
+	if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
+		return nil, err
+	}
+	s.config = s.experiment.Algorithm
+	s.config.Seed = o.Seed
+	if s.prompts, err = loadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
+		return nil, err
+	}
+	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
+		return nil, err
+	}
+	engine := local.NewEngine(o.Workers)
+	model, err := openBase(o.Source.ModelDir, engine)
+	if err != nil {
+		engine.Close()
+		return nil, err
+	}
+	s.dir = o.Out
+	if s.dir == "" {
+		s.dir = filepath.Join("runs", defaultName(s.experiment.Name, o.Seed))
+	}
+	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: engine, open: []*local.Model{model}, digests: map[string]string{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	splits, err := digest(s.data.Splits)
+	if err != nil {
+		return nil, err
+	}
+	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: model.Digest(), Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version}
+	if err = s.manifest.identify(); err != nil {
+		return nil, err
+	}
+	if err = openDirectory(s.dir, &s.manifest); err != nil {
+		return nil, err
+	}
+	s.ledger, err = ledger.Open(filepath.Join(s.dir, ledgerFile), ledger.Identity{Name: s.experiment.Name, Digest: s.manifest.Identity})
+	if err != nil {
+		return nil, err
+	}
+	s.models.ledger = s.ledger
+	s.base = stargate.NewBase(s.models.base(model), s.prompts)
+	s.roleplayer = stargate.NewRoleplayer(s.ledger.Generator("roleplayer", model.Digest(), model), s.prompts, s.config)
+	s.judgeModel = s.ledger.Generator("judge", model.Digest(), model)
+	return s, nil
+}
+
+func defaultName(experiment string, seed uint64) string {
+	if seed == 0 {
+		return experiment
+	}
+	return fmt.Sprintf("%s-seed%d", experiment, seed)
+}
+
+func loadPrompts(set, dir string) (*prompt.Set, error) {
+	if dir == "" {
+		return prompt.Embedded(set)
+	}
+	return prompt.Load(set, os.DirFS(dir))
+}
+
+func (s *session) observe(stage string, done, total int) {
+	s.clock.stage(stage)
+	if s.notify != nil {
+		s.notify(Event{stage, done, total})
+	}
+}
+
+func (s *session) close() {
+	if s.ledger != nil {
+		if err := s.ledger.Close(); err != nil {
+			fmt.Fprintf(os.Stderr, "closing the ledger: %v\n", err)
+		}
+	}
+	s.models.close()
+}
+
+// judge is the world's rubric, or without one the base model itself.
+func (s *session) judge() eval.Judge {
+	if s.data.world != nil {
+		return eval.RubricJudge{Rubric: s.data.world}
+	}
+	return eval.ModelJudge{Model: s.judgeModel, Prompts: s.prompts, Sampling: lm.Sampling{MaxTokens: s.config.Response.MaxTokens}}
+}
+
+// sampled is how many pairs of an iteration the page lets one read.
+const sampled = 24
+
+// report puts together what the page shows.
+func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e *eval.Evaluation) (report.Data, error) {
+	r := e.Result
+	r.Experiment = s.experiment.Name
+	totals, err := s.ledger.Totals(ctx)
+	if err != nil {
+		return report.Data{}, err
+	}
+	for _, t := range totals {
+		r.Calls[t.Role] = eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
+	}
+	var truth eval.Truth
+	if s.data.world != nil {
+		truth = s.data.world
+	}
+	d := report.Data{Result: r}
+	for _, it := range iterations {
+		eval.Count(it.Candidates, r.Dropped, r.Redrawn)
+		for _, sel := range it.Selected {
+			if sel.Outcome != stargate.Complete {
+				r.Dropped["response: "+string(sel.Outcome)]++
+			}
+		}
+		d.Iterations = append(d.Iterations, report.ViewOf(it, truth, sampled))
+		t := eval.Training{Model: fmt.Sprintf("m%d", it.N), Split: it.Split, Examples: it.Examples, EvalLoss: [2]float64{it.Log.EvalLossBase, it.Log.EvalLoss}, Margin: eval.Margin(it.Candidates)}
+		for _, step := range it.Log.Steps {
+			t.Loss = append(t.Loss, step.Loss)
+		}
+		t.Relevant[0], t.Relevant[1] = eval.RelevantShare(truth, it.Candidates)
+		r.Training = append(r.Training, t)
+	}
+	d.Test = report.TestOf(e, truth, sampled)
+	d.Provenance = s.provenance()
+	return d, nil
+}
+
+func (s *session) provenance() report.Provenance {
+	p := report.Provenance{Version: s.manifest.Version, Config: s.manifest.Identity, Seeds: []report.NamedInt{{Name: "run", Value: s.manifest.Seed}, {Name: "tune", Value: s.config.Tune.Seed}},
+		Data: []report.Digest{{Name: "splits", SHA256: s.manifest.Data}}}
+	for _, name := range slices.Sorted(maps.Keys(s.models.digests)) {
+		p.Models = append(p.Models, report.Digest{Name: name, SHA256: s.models.digests[name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.manifest.Prompts)) {
+		p.Prompts = append(p.Prompts, report.Digest{Name: name, SHA256: s.manifest.Prompts[name]})
+	}
+	return p
+}
