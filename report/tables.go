@@ -1,0 +1,280 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"stargate/eval"
+)
+
+// goldRow is a row of the table of gold log-probabilities, one cell per model.
+type goldRow struct {
+	Name      string
+	Cells     []goldCell
+	Change    string // last model minus m0, paired
+	ChangeSEM string
+	N         string
+	Paper     []string // the paper's values for m0, m1, …; nil where it has none
+	Delta     string   // the paper's change
+	Fixed     bool     // a control: one value for all models
+}
+
+type goldCell struct{ Mean, SEM string }
+
+func goldRows(r *eval.Result) []goldRow {
+	var out []goldRow
+	for _, c := range conditions {
+		row := goldRow{Name: c.name, Cells: make([]goldCell, len(r.Models))}
+		lo, hi, found := 0, 0, 0
+		var first, last float64
+		see := func(g eval.GoldLogProb) goldCell {
+			if found == 0 {
+				lo, hi, first = g.N, g.N, g.Mean
+			}
+			lo, hi, last = min(lo, g.N), max(hi, g.N), g.Mean
+			found++
+			return goldCell{nats(g.Mean), sem(g.SEM)}
+		}
+		if isControl(c.key) {
+			row.Fixed = true
+			if g, ok := anyGold(r, c.key); ok {
+				row.Cells[0] = see(g)
+			}
+		} else {
+			for i, m := range r.Models {
+				if g, ok := gold(r, c.key, m, c.subset); ok {
+					row.Cells[i] = see(g)
+				}
+			}
+		}
+		if found == 0 {
+			continue
+		}
+		if found == len(r.Models) && found > 1 {
+			row.Change = signed(last - first)
+			if g, ok := gold(r, c.key, r.Models[len(r.Models)-1], c.subset); ok && g.DeltaSEM > 0 {
+				row.ChangeSEM = sem(g.DeltaSEM)
+			}
+		}
+		row.N = count(lo)
+		if hi != lo {
+			row.N += "–" + count(hi)
+		}
+		if p := paperLogProb[paperKey(c.key, c.subset)]; p != nil {
+			row.Paper = make([]string, len(r.Models))
+			for i := range row.Paper {
+				if i < len(p) {
+					row.Paper[i] = nats(p[i])
+				}
+			}
+			if len(p) > 1 {
+				row.Delta = signed(p[len(p)-1] - p[0])
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func sem(v float64) string { return "±" + fmt.Sprintf("%.2f", v) }
+
+// gapRow is Q-experimental minus Q-random by model: the persona's share of the gain.
+func gapRow(r *eval.Result) (goldRow, bool) {
+	row := goldRow{Name: "Gap: Q-experimental − Q-random", Cells: make([]goldCell, len(r.Models)), Paper: make([]string, len(r.Models))}
+	var first, last float64
+	for i, m := range r.Models {
+		a, okA := gold(r, eval.QExperimental, m, eval.All)
+		b, okB := gold(r, eval.QRandom, m, eval.All)
+		if !okA || !okB {
+			return row, false
+		}
+		last = a.Mean - b.Mean
+		if i == 0 {
+			first = last
+		}
+		row.Cells[i] = goldCell{Mean: signed(last)}
+		if i < len(paperLogProb["qa"]) {
+			row.Paper[i] = signed(paperLogProb["qa"][i] - paperLogProb["rand"][i])
+		}
+	}
+	row.Change, row.Delta = signed(last-first), signed(6.8)
+	return row, len(r.Models) > 0
+}
+
+// winRow is a row of the table of win rates.
+type winRow struct {
+	Model, Rate, Interval, N, Wins, Ties, Losses, Invalid, Paper string
+	ByTurns                                                      []string
+}
+
+// winRows gives the rows and the conversation lengths that have columns of their own.
+func winRows(r *eval.Result) (rows []winRow, lengths []int) {
+	for _, w := range r.WinRate {
+		for _, t := range w.ByTurns {
+			if !slices.Contains(lengths, t.Turns) {
+				lengths = append(lengths, t.Turns)
+			}
+		}
+	}
+	slices.Sort(lengths)
+	paper := paperWinRate[paperRow(r)].rates
+	for _, w := range r.WinRate {
+		row := winRow{Model: w.Model, N: count(w.N), Wins: count(w.Wins), Ties: count(w.Ties), Losses: count(w.Losses), Invalid: count(w.Invalid), Rate: "–", Interval: "–", Paper: "–",
+			ByTurns: make([]string, len(lengths))}
+		if w.N > 0 {
+			row.Rate, row.Interval = rate(w.Rate), rate(w.Low)+" – "+rate(w.High)
+		}
+		for _, t := range w.ByTurns {
+			if t.N > 0 {
+				row.ByTurns[slices.Index(lengths, t.Turns)] = rate(t.Rate)
+			}
+		}
+		if i := slices.Index(r.Models, w.Model) - 1; i >= 0 && i < len(paper) {
+			row.Paper = rate(paper[i])
+		}
+		rows = append(rows, row)
+	}
+	return rows, lengths
+}
+
+// questionRow is a row of the table of question statistics.
+type questionRow struct{ Model, Wellformed, Relevant, RelevantSEM, Redundant, Distinct, Words, N string }
+
+func questionRows(r *eval.Result) []questionRow {
+	var out []questionRow
+	for _, q := range r.Questions {
+		row := questionRow{Model: q.Model, Wellformed: percent1(q.Wellformed), Relevant: "not known", Redundant: "not known",
+			Distinct: percent1(q.Distinct), Words: fmt.Sprintf("%.1f", q.Words), N: count(q.N)}
+		if known(q) {
+			row.Relevant, row.RelevantSEM = percent1(q.Relevant), "±"+fmt.Sprintf("%.1f", 100*q.RelevantSEM)
+		}
+		if q.Redundant >= 0 {
+			row.Redundant = percent1(q.Redundant)
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// shapeRow is one claim of the paper with what this run says about it.
+type shapeRow struct{ ID, Claim, Mark, Verdict, Class, Evidence string }
+
+func shapeRows(r *eval.Result) []shapeRow {
+	var out []shapeRow
+	for _, id := range slices.Sorted(maps.Keys(shapes)) {
+		row := shapeRow{ID: id, Claim: shapes[id], Mark: "–", Verdict: "not tested", Class: "not-tested", Evidence: "This run does not hold what is needed to tell."}
+		for _, s := range r.Shapes {
+			if s.ID != id {
+				continue
+			}
+			if s.Evidence != "" {
+				row.Evidence = s.Evidence
+			}
+			switch {
+			case s.Seen != nil && *s.Seen:
+				row.Mark, row.Verdict, row.Class = "✓", "seen", "seen"
+			case s.Seen != nil:
+				row.Mark, row.Verdict, row.Class = "✗", "not seen", "not-seen"
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// trainRow is what one fine-tune did.
+type trainRow struct {
+	Model, Split, Pairs, Complete, Margin, Asked, Chosen, Examples, HeldOut, Tokens, Steps, First, Last, EvalBase, Eval, Paper string
+}
+
+func trainRows(d Data) []trainRow {
+	var out []trainRow
+	for i, t := range d.Result.Training {
+		row := trainRow{Model: t.Model, Split: t.Split, Margin: signed(t.Margin), Examples: count(t.Examples), Steps: count(len(t.Loss)),
+			Pairs: "–", Complete: "–", HeldOut: "–", Tokens: "–", Asked: "–", Chosen: "–", First: "–", Last: "–", EvalBase: "–", Eval: "–", Paper: "–"}
+		for _, it := range d.Iterations {
+			if it.label() == t.Model {
+				row.Pairs, row.Complete, row.HeldOut, row.Tokens = count(it.Pairs), count(it.Complete), count(it.HeldOut), count(it.Tokens)
+			}
+		}
+		if t.Relevant[0] >= 0 {
+			row.Asked, row.Chosen = percent1(t.Relevant[0]), percent1(t.Relevant[1])
+		}
+		if n := len(t.Loss); n > 0 {
+			row.First, row.Last = rate(t.Loss[0]), rate(t.Loss[n-1])
+		}
+		if t.EvalLoss != [2]float64{} {
+			row.EvalBase, row.Eval = rate(t.EvalLoss[0]), rate(t.EvalLoss[1])
+		}
+		if i < len(paperEvalLoss) {
+			row.Paper = rate(paperEvalLoss[i])
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// kindRow counts one kind of flaw by iteration.
+type kindRow struct {
+	Kind  string
+	Count []string
+	Total string
+}
+
+// kindRows lists every flaw that some iteration counted, by name.
+func kindRows(its []IterationView, of func(IterationView) map[string]int) []kindRow {
+	kinds := map[string]int{}
+	for _, it := range its {
+		for k, n := range of(it) {
+			kinds[k] += n
+		}
+	}
+	var out []kindRow
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		row := kindRow{Kind: k, Total: count(kinds[k])}
+		for _, it := range its {
+			row.Count = append(row.Count, count(of(it)[k]))
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// named is a named number of the result, sorted by name.
+type named struct{ Name, Value string }
+
+func countRows(counts map[string]int) []named {
+	var out []named
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, named{k, count(counts[k])})
+	}
+	return out
+}
+
+type callRow struct{ Role, Made, In, Out string }
+
+func callRows(r *eval.Result) []callRow {
+	var out []callRow
+	made, in, tokens := 0, 0, 0
+	for _, k := range slices.Sorted(maps.Keys(r.Calls)) {
+		c := r.Calls[k]
+		out = append(out, callRow{k, count(c.Made), count(c.TokensIn), count(c.TokensOut)})
+		made, in, tokens = made+c.Made, in+c.TokensIn, tokens+c.TokensOut
+	}
+	if len(out) > 1 {
+		out = append(out, callRow{"all roles", count(made), count(in), count(tokens)})
+	}
+	return out
+}
+
+// kindTable is a table of flaws with its caption.
+type kindTable struct {
+	Caption string
+	Columns []string
+	Rows    []kindRow
+}
+
+func newKindTable(caption string, columns []string, rows []kindRow) kindTable {
+	return kindTable{caption, columns, rows}
+}
