@@ -1,0 +1,294 @@
+package local
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"stargate/internal/chattemplate"
+	"stargate/internal/kernel"
+	"stargate/internal/llama"
+	"stargate/internal/safetensors"
+	"stargate/internal/tokenizer"
+	"stargate/lm"
+)
+
+// Options say how a model runs. None of them changes a result, but Context what is possible.
+type Options struct {
+	// Engine is where the model computes. Without one it starts its own, with Workers
+	// workers (0: one per processor). A tuned model uses the engine of its parent.
+	Engine  *Engine
+	Workers int
+
+	// Context is the most tokens of a prompt with its continuation; 0, or anything above it,
+	// is max_position_embeddings of config.json.
+	Context int
+	// Sequences is the most sequences of a step (default 128).
+	Sequences int
+	// BatchTokens is the most tokens of a step (default 512): a longer prompt is read in
+	// chunks between which others generate.
+	BatchTokens int
+	// KVBytes is the memory of keys and values, cached prefixes included (default 192 MiB,
+	// or what one sequence of the full context needs). It is taken as it is needed.
+	KVBytes int
+	// Queue is the most requests that wait for a place; further callers block (default 4096).
+	Queue int
+}
+
+func (o Options) withDefaults(c llama.Config) Options {
+	if o.Context <= 0 || o.Context > c.MaxPositionEmbeddings {
+		o.Context = c.MaxPositionEmbeddings
+	}
+	if o.Sequences <= 0 {
+		o.Sequences = 128
+	}
+	if o.BatchTokens <= 0 {
+		o.BatchTokens = 512
+	}
+	if o.KVBytes <= 0 {
+		o.KVBytes = max(192<<20, llama.Pages(o.Context)*llama.PageBytes(c))
+	}
+	if o.Queue <= 0 {
+		o.Queue = 4096
+	}
+	return o
+}
+
+// Model is a language model in memory: a Generator, a Scorer and a Tuner. It is safe for
+// concurrent use.
+type Model struct {
+	weights *llama.Model
+	codec   *codec
+	files   map[string][]byte // tokenizer and its settings, as they were read
+	opts    Options
+	engine  *Engine
+	sched   *scheduler
+	digest  func() string
+	close   sync.Once
+}
+
+var (
+	_ lm.Generator = (*Model)(nil)
+	_ lm.Scorer    = (*Model)(nil)
+	_ lm.Tuner     = (*Model)(nil)
+)
+
+// ErrClosed is returned by calls on a closed model.
+var ErrClosed = errors.New("the model is closed")
+
+// templateFile is where newer directories keep the chat template.
+const templateFile = "chat_template.jinja"
+
+// OpenDir opens a Hugging Face directory on disk.
+func OpenDir(dir string, o Options) (*Model, error) {
+	m, err := Open(os.DirFS(dir), o)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", dir, err)
+	}
+	return m, nil
+}
+
+// Open reads a Hugging Face directory: config.json, model.safetensors, tokenizer.json,
+// tokenizer_config.json with its chat template (or chat_template.jinja), and
+// generation_config.json where there is one. Close the model when done.
+func Open(dir fs.FS, o Options) (*Model, error) {
+	weights, err := llama.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for name, required := range map[string]bool{tokenizer.File: true, tokenizer.ConfigFile: true, tokenizer.GenerationFile: false, templateFile: false} {
+		data, err := fs.ReadFile(dir, name)
+		switch {
+		case err == nil:
+			files[name] = data
+		case required || !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("model directory: %w", err)
+		}
+	}
+	return New(weights, files, o)
+}
+
+// New makes a model of weights and the text files of a Hugging Face directory, by name. The
+// weights are the model's from then on.
+func New(weights *llama.Model, files map[string][]byte, o Options) (*Model, error) {
+	codec, err := newCodec(weights.Config, files)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(weights, codec, files, o)
+}
+
+func newCodec(c llama.Config, files map[string][]byte) (*codec, error) {
+	tokens, err := tokenizer.Load(files[tokenizer.File])
+	if err != nil {
+		return nil, err
+	}
+	if n := tokens.VocabSize(); n > c.VocabSize {
+		return nil, fmt.Errorf("%s has %d tokens but the model's vocabulary only %d", tokenizer.File, n, c.VocabSize)
+	}
+	settings, err := tokenizer.ReadConfig(files[tokenizer.ConfigFile])
+	if err != nil {
+		return nil, err
+	}
+	source := settings.ChatTemplate
+	if source == "" {
+		source = string(files[templateFile])
+	}
+	if source == "" {
+		return nil, fmt.Errorf("%s has no chat_template and there is no %s: take an instruction-tuned model, or add the template it was trained with", tokenizer.ConfigFile, templateFile)
+	}
+	template, err := chattemplate.New(source, chattemplate.Vars{BOS: string(settings.BOSToken), EOS: string(settings.EOSToken)})
+	if err != nil {
+		return nil, err
+	}
+	var ends []int32
+	if c.EOSTokenID != nil {
+		ends = append(ends, *c.EOSTokenID)
+	}
+	if data, ok := files[tokenizer.GenerationFile]; ok {
+		g, err := tokenizer.ReadGeneration(data)
+		if err != nil {
+			return nil, err
+		}
+		ends = append(ends, g.EOSTokenID...)
+	}
+	if id, ok := tokens.TokenID(string(settings.EOSToken)); ok {
+		ends = append(ends, id)
+	}
+	slices.Sort(ends)
+	return &codec{tokens: tokens, template: template, ends: slices.Compact(ends)}, nil
+}
+
+func assemble(weights *llama.Model, codec *codec, files map[string][]byte, o Options) (*Model, error) {
+	o = o.withDefaults(weights.Config)
+	m := &Model{weights: weights, codec: codec, files: files, opts: o, engine: o.Engine}
+	if m.engine == nil {
+		m.engine = NewEngine(o.Workers)
+	} else if err := m.engine.retain(); err != nil {
+		return nil, fmt.Errorf("the engine has ended: %w", err)
+	}
+	m.digest = sync.OnceValue(m.computeDigest)
+	cache := llama.NewCache(weights.Config, max(1, o.KVBytes/llama.PageBytes(weights.Config)))
+	var decoder *llama.Decoder
+	m.engine.do(func(p *kernel.Pool) { decoder = llama.NewDecoder(weights, p, cache) })
+	m.sched = newScheduler(m.engine, decoder, cache, codec, o)
+	go m.sched.loop()
+	return m, nil
+}
+
+// Close ends the model; calls in progress fail with ErrClosed. The memory is freed, the
+// engine lives on while other models use it.
+func (m *Model) Close() {
+	m.close.Do(func() {
+		close(m.sched.quit)
+		<-m.sched.ended
+		m.engine.release()
+	})
+}
+
+// Config is the model's shape.
+func (m *Model) Config() llama.Config { return m.weights.Config }
+
+// Context is the most tokens of a prompt with its continuation.
+func (m *Model) Context() int { return m.opts.Context }
+
+// Encode is the tokens of a conversation and which of them carry loss: those of the
+// assistant messages whose indices are in loss, each with its end-of-turn token. It is what
+// Tune trains on.
+func (m *Model) Encode(chat lm.Chat, loss []int) (ids []int32, mask []bool, err error) {
+	return m.codec.masked(chat, loss)
+}
+
+// Decode is the text of tokens, special ones included.
+func (m *Model) Decode(ids []int32) string { return m.codec.tokens.Decode(ids, false) }
+
+// Digest names what the model computes: the SHA-256 of shape, weights, tokenizer and
+// template, in hexadecimal. How the weights are stored does not matter.
+func (m *Model) Digest() string { return m.digest() }
+
+func (m *Model) computeDigest() string {
+	h := sha256.New()
+	c := m.weights.Config
+	c.TorchDtype, c.Architectures = "", nil
+	shape, err := json.Marshal(c)
+	if err != nil { // numbers and strings
+		panic(err)
+	}
+	part := func(name string, data []byte) {
+		fmt.Fprintf(h, "%s %d\n", name, len(data))
+		h.Write(data)
+	}
+	part(llama.ConfigFile, shape)
+	for _, name := range []string{tokenizer.File, tokenizer.ConfigFile, tokenizer.GenerationFile, templateFile} {
+		part(name, m.files[name])
+	}
+	var buffer []byte
+	for _, p := range m.weights.Params() {
+		buffer = buffer[:0]
+		for _, x := range p.Data {
+			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(x))
+		}
+		part(p.Name, buffer)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Save writes the model as a Hugging Face directory that transformers and Open read, with
+// float32 weights: nothing is lost. The directory must not exist; it appears complete or not
+// at all.
+func (m *Model) Save(dir string) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fs.ErrExist
+		}
+		return fmt.Errorf("save model: %s: %w; remove it first, or choose another name", dir, err)
+	}
+	files, err := m.weights.Files(safetensors.F32)
+	if err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	partial, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".partial-*")
+	if err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	defer os.RemoveAll(partial) // nothing is left there after a success
+	if err := os.Chmod(partial, 0o755); err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	for _, set := range []map[string][]byte{files, m.files} {
+		for name, data := range set {
+			if err := writeSynced(filepath.Join(partial, name), data); err != nil {
+				return fmt.Errorf("save model: %w", err)
+			}
+		}
+	}
+	if err := os.Rename(partial, dir); err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	return nil
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,286 @@
+package local
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"stargate/internal/kernel"
+	"stargate/internal/llama"
+)
+
+// scheduler owns a model's decoder, pages and prefix tree. One goroutine runs it.
+type scheduler struct {
+	engine  *Engine
+	decoder *llama.Decoder
+	cache   *llama.Cache
+	codec   *codec
+	opts    Options
+	tree    *prefixTree
+
+	submit chan *sequence // the queue
+	quit   chan struct{}  // closed to end the loop
+	ended  chan struct{}  // closed by the loop
+
+	waiting []*sequence // preempted, to be continued before the queue
+	running []*sequence // in order of admission
+	full    bool        // pages ran out: admit nothing until a sequence ends
+
+	pending map[pendingPage]bool // scratch of plan
+	spans   []*llama.Span        // scratch of step
+	active  []*sequence          // sequences of spans
+	results []result             // of active
+
+	counters
+}
+
+type result struct {
+	finished bool
+	err      error
+}
+
+// counters are what a model has done so far, in tokens.
+type counters struct {
+	computed, reused, drawn, preempted, steps atomic.Int64
+}
+
+// pendingPage is a page that this step computes: who needs the same one waits for it.
+type pendingPage struct {
+	parent *node
+	tokens block
+}
+
+func newScheduler(e *Engine, d *llama.Decoder, cache *llama.Cache, c *codec, o Options) *scheduler {
+	return &scheduler{
+		engine: e, decoder: d, cache: cache, codec: c, opts: o, tree: newPrefixTree(cache),
+		submit: make(chan *sequence, o.Queue), quit: make(chan struct{}), ended: make(chan struct{}),
+		pending: map[pendingPage]bool{},
+	}
+}
+
+// do runs a request to its end. When it fails with the context's error or ErrClosed, s
+// still belongs to the scheduler.
+func (s *scheduler) do(q *sequence) error {
+	q.done = make(chan error, 1)
+	select {
+	case <-s.quit: // else the queue may take what nobody will serve
+		return ErrClosed
+	default:
+	}
+	select {
+	case s.submit <- q:
+	case <-q.ctx.Done():
+		return q.ctx.Err()
+	case <-s.quit:
+		return ErrClosed
+	}
+	select {
+	case err := <-q.done:
+		return err
+	case <-q.ctx.Done():
+		return q.ctx.Err()
+	case <-s.quit:
+		return ErrClosed
+	}
+}
+
+func (s *scheduler) loop() {
+	defer close(s.ended)
+	for {
+		s.admit()
+		if len(s.running) == 0 {
+			select {
+			case q := <-s.submit:
+				s.start(q)
+			case <-s.quit:
+				return
+			}
+			continue // others may have come with it
+		}
+		select {
+		case <-s.quit:
+			return
+		default:
+		}
+		s.step()
+	}
+}
+
+// admit lets requests in, first come first served, as long as there is a place.
+func (s *scheduler) admit() {
+	for len(s.running) < s.opts.Sequences && !s.full {
+		if len(s.waiting) > 0 {
+			q := s.waiting[0]
+			s.waiting = s.waiting[1:]
+			s.start(q)
+			continue
+		}
+		select {
+		case q := <-s.submit:
+			s.start(q)
+		default:
+			return
+		}
+	}
+}
+
+func (s *scheduler) start(q *sequence) {
+	if q.ctx.Err() == nil {
+		q.node = &s.tree.root
+		s.running = append(s.running, q)
+	}
+}
+
+// step is one pass over the weights.
+func (s *scheduler) step() {
+	s.plan()
+	if len(s.active) == 0 {
+		return
+	}
+	s.engine.do(func(pool *kernel.Pool) {
+		s.decoder.Forward(s.spans)
+		s.results = slices.Grow(s.results[:0], len(s.active))[:len(s.active)]
+		pool.For(len(s.active), 1, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				s.results[i].finished, s.results[i].err = s.active[i].advance(s.codec)
+			}
+		})
+	})
+	s.steps.Add(1)
+	for i, q := range s.active {
+		s.computed.Add(int64(len(q.span.Tokens)))
+		if q.span.WantLogits {
+			s.drawn.Add(1)
+		}
+		s.remember(q)
+		if s.results[i].finished {
+			s.release(q)
+			q.done <- s.results[i].err
+		}
+	}
+	s.running = slices.DeleteFunc(s.running, func(q *sequence) bool { return q.node == nil })
+}
+
+// plan chooses the tokens of the next step, in order of admission, and finds pages for them.
+func (s *scheduler) plan() {
+	clear(s.pending)
+	s.spans, s.active = s.spans[:0], s.active[:0]
+	s.running = slices.DeleteFunc(s.running, func(q *sequence) bool {
+		gone := q.ctx.Err() != nil
+		if gone {
+			s.release(q)
+		}
+		return gone
+	})
+	budget := s.opts.BatchTokens
+	for i := 0; i < len(s.running) && budget > 0; i++ {
+		q := s.running[i]
+		s.reuse(q)
+		if key, ok := s.firstPage(q); ok {
+			if s.pending[key] {
+				continue // another sequence computes this page now; take it from the tree then
+			}
+			s.pending[key] = true
+		}
+		n := min(budget, q.inputs()-q.computed)
+		if !s.provide(q, llama.Pages(q.computed+n)) {
+			break // q was the youngest and has been put back
+		}
+		q.plan(n)
+		s.spans, s.active = append(s.spans, &q.span), append(s.active, q)
+		budget -= n
+	}
+}
+
+// reuse takes the pages that the tree has of q's next tokens.
+func (s *scheduler) reuse(q *sequence) {
+	if q.computed != q.node.depth*llama.PageTokens || q.computed+llama.PageTokens > q.reusable() {
+		return
+	}
+	start := q.node
+	for q.computed+llama.PageTokens <= q.reusable() {
+		next := q.node.children[q.page(q.node.depth)]
+		if next == nil {
+			break
+		}
+		// Pages were provided for the whole of an earlier step, so none is left over here.
+		s.cache.Retain(next.page)
+		q.pages = append(q.pages, next.page)
+		q.node = next
+		q.computed += llama.PageTokens
+		s.reused.Add(llama.PageTokens)
+	}
+	if q.node != start {
+		s.tree.touch(q.node)
+	}
+}
+
+// firstPage is the next page of q, if others could share it.
+func (s *scheduler) firstPage(q *sequence) (pendingPage, bool) {
+	if end := (q.node.depth + 1) * llama.PageTokens; end > q.reusable() {
+		return pendingPage{}, false
+	}
+	return pendingPage{q.node, q.page(q.node.depth)}, true
+}
+
+// provide makes q hold n pages. When none is left it gives up cached prefixes, then the
+// youngest sequences, which start again later and come to the same result. false: that was
+// q itself.
+func (s *scheduler) provide(q *sequence, n int) bool {
+	for len(q.pages) < n {
+		page, ok := s.cache.Alloc()
+		if ok {
+			q.pages = append(q.pages, page)
+			continue
+		}
+		if s.tree.evict() {
+			continue
+		}
+		last := len(s.running) - 1
+		youngest := s.running[last]
+		s.running = s.running[:last]
+		s.drop(youngest)
+		youngest.computed = 0
+		if youngest.score != nil {
+			youngest.score.logprobs = youngest.score.logprobs[:0]
+		}
+		s.waiting = slices.Insert(s.waiting, 0, youngest)
+		s.full = true
+		s.preempted.Add(1)
+		if youngest == q {
+			return false
+		}
+	}
+	return true
+}
+
+// remember puts the full pages of q into the tree. Where the tree has the same page
+// already, q gives up its own.
+func (s *scheduler) remember(q *sequence) {
+	start := q.node
+	for (q.node.depth+1)*llama.PageTokens <= q.computed {
+		i := q.node.depth
+		next := s.tree.add(q.node, q.page(i), q.pages[i])
+		if next.page != q.pages[i] {
+			s.cache.Retain(next.page)
+			s.cache.Release(q.pages[i])
+			q.pages[i] = next.page
+		}
+		q.node = next
+	}
+	if q.node != start {
+		s.tree.touch(q.node)
+	}
+}
+
+// release ends q.
+func (s *scheduler) release(q *sequence) {
+	s.drop(q)
+	s.full = false
+}
+
+func (s *scheduler) drop(q *sequence) {
+	for _, p := range q.pages {
+		s.cache.Release(p)
+	}
+	q.pages, q.node = nil, nil
+}

@@ -1,0 +1,137 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stargate/internal/llama"
+	"stargate/internal/sample"
+	"stargate/lm"
+)
+
+// sequence is a request as the scheduler sees it. It belongs to the scheduler from
+// submission until done is signalled.
+type sequence struct {
+	ctx    context.Context
+	tokens []int32 // prompt, then completion or target
+	prompt int
+	done   chan error // capacity 1
+
+	// What has been computed.
+	computed int          // positions whose keys and values are in pages
+	pages    []llama.Page // one reference each
+	node     *node        // the full pages are the path from the prefix tree's root to here
+	span     llama.Span   // this step's work; no tokens if it waits
+
+	score *scoring
+	draw  *drawing
+}
+
+// scoring is what a request for log-probabilities adds.
+type scoring struct{ logprobs []float64 }
+
+// drawing is what a request for a completion adds.
+type drawing struct {
+	sampler *sample.Sampler
+	most    int // tokens to draw
+	stop    []string
+	text    strings.Builder
+	finish  lm.FinishReason
+	cut     int // bytes of text before a stop string; -1 without
+}
+
+// inputs is the number of positions to compute before the sequence can go on: of a text to
+// score, the last token is only a target.
+func (s *sequence) inputs() int {
+	if s.score != nil {
+		return len(s.tokens) - 1
+	}
+	return len(s.tokens)
+}
+
+// reusable is the number of positions that may come from the prefix tree: those behind must
+// be computed because their predictions are wanted.
+func (s *sequence) reusable() int {
+	if s.score != nil {
+		return s.prompt - 1
+	}
+	return len(s.tokens) - 1
+}
+
+// plan makes span the next n positions.
+func (s *sequence) plan(n int) {
+	end := s.computed + n
+	s.span.Pages, s.span.Start, s.span.Tokens = s.pages, s.computed, s.tokens[s.computed:end]
+	s.span.WantLogits = s.draw != nil && end == len(s.tokens)
+	s.span.Targets = s.span.Targets[:0]
+	if s.score != nil {
+		s.span.Targets = s.tokens[max(s.computed, s.prompt-1)+1 : max(end, s.prompt-1)+1]
+	}
+}
+
+// advance takes the results of span; finished says that the request is complete. It touches
+// nothing but the sequence, so that sequences advance in parallel.
+func (s *sequence) advance(c *codec) (finished bool, err error) {
+	s.computed += len(s.span.Tokens)
+	if s.score != nil {
+		s.score.logprobs = append(s.score.logprobs, s.span.LogProbs...)
+		return s.computed == s.inputs(), nil
+	}
+	if !s.span.WantLogits {
+		return false, nil
+	}
+	id, ok := s.draw.sampler.Next(s.span.Logits)
+	if !ok {
+		return true, fmt.Errorf("token %d of the completion: the model's predictions are not finite: %w", len(s.tokens)-s.prompt, lm.ErrNonFinite)
+	}
+	if slices.Contains(c.ends, id) {
+		s.draw.finish = lm.FinishStop
+		return true, nil
+	}
+	s.tokens = append(s.tokens, id)
+	if s.draw.extend(c.tokens.Decode([]int32{id}, true)) {
+		s.draw.finish = lm.FinishStop
+		return true, nil
+	}
+	if len(s.tokens)-s.prompt == s.draw.most {
+		s.draw.finish = lm.FinishLength
+		return true, nil
+	}
+	return false, nil
+}
+
+// extend appends a token's bytes to the text and looks for stop strings that end in them.
+func (d *drawing) extend(piece string) (stopped bool) {
+	old := d.text.Len()
+	d.text.WriteString(piece)
+	text := d.text.String()
+	for _, stop := range d.stop {
+		from := max(0, old-len(stop)+1)
+		if i := strings.Index(text[from:], stop); i >= 0 && (d.cut < 0 || from+i < d.cut) {
+			d.cut = from + i
+		}
+	}
+	return d.cut >= 0
+}
+
+// completion is the result of a finished drawing.
+func (s *sequence) completion() lm.Completion {
+	text := s.draw.text.String()
+	if s.draw.cut >= 0 {
+		text = text[:s.draw.cut]
+	}
+	drawn := slices.Clone(s.tokens[s.prompt:])
+	return lm.Completion{
+		// A token may end within a character: what cannot be completed is replaced.
+		Text:   strings.ToValidUTF8(text, "\uFFFD"),
+		Tokens: drawn, Finish: s.draw.finish,
+		Usage: lm.Usage{PromptTokens: s.prompt, CompletionTokens: len(drawn)},
+	}
+}
+
+// page is the tokens of the sequence's i-th page.
+func (s *sequence) page(i int) block {
+	return block(s.tokens[i*llama.PageTokens : (i+1)*llama.PageTokens])
+}

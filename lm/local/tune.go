@@ -1,0 +1,245 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"stargate/internal/kernel"
+	"stargate/internal/llama"
+	"stargate/internal/optim"
+	"stargate/lm"
+)
+
+// Tune implements [lm.Tuner]: supervised fine-tuning of all weights (paper section 5). The
+// returned Generator is a *Model on the same engine, with a cache of its own; close it when
+// done.
+//
+// Examples are encoded, shuffled and split by their keys: the same set in another order
+// gives the same model.
+func (m *Model) Tune(ctx context.Context, name string, examples []lm.Example, h lm.Hyper) (lm.Generator, lm.TuneLog, error) {
+	tuned, log, err := m.tune(ctx, examples, h)
+	if err != nil {
+		return nil, log, fmt.Errorf("tune %s: %w", name, err)
+	}
+	return tuned, log, nil
+}
+
+func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*Model, lm.TuneLog, error) {
+	var log lm.TuneLog
+	if err := checkHyper(h); err != nil {
+		return nil, log, err
+	}
+	if err := m.engine.retain(); err != nil { // the model may be closed meanwhile
+		return nil, log, err
+	}
+	defer m.engine.release()
+	train, held, err := m.encodeExamples(examples, h, &log)
+	if err != nil {
+		return nil, log, err
+	}
+	if len(train) == 0 {
+		return nil, log, fmt.Errorf("nothing to train on: of %d examples %d are held out and %d do not fit the context of %d tokens", len(examples), len(held), len(log.Dropped), m.opts.Context)
+	}
+	log.Examples, log.HeldOut = len(train), len(held)
+	for _, e := range train {
+		log.Tokens += llama.Predictions([]llama.Sequence{e.Sequence})
+	}
+
+	f := m.newFit(h)
+	if log.EvalLossBase, err = f.mean(ctx, held); err != nil {
+		return nil, log, err
+	}
+	perEpoch := (len(train) + h.BatchSize - 1) / h.BatchSize
+	total := h.Epochs * perEpoch
+	schedule := optim.Schedule{Base: h.LearningRate, Warmup: int(math.Ceil(h.WarmupRatio * float64(total))), Total: total}
+	for epoch := range h.Epochs {
+		shuffle(train, h.Seed, epoch)
+		for batch := range slices.Chunk(train, h.BatchSize) {
+			step := lm.TuneStep{Step: len(log.Steps) + 1, LearningRate: schedule.LR(len(log.Steps))}
+			if step.Loss, step.GradNorm, err = f.step(ctx, batch, step.LearningRate); err != nil {
+				return nil, log, fmt.Errorf("step %d of %d: %w", step.Step, total, err)
+			}
+			log.Steps = append(log.Steps, step)
+		}
+	}
+	if log.EvalLoss, err = f.mean(ctx, held); err != nil {
+		return nil, log, err
+	}
+	o := m.opts
+	o.Engine = m.engine
+	tuned, err := assemble(f.model, m.codec, m.files, o)
+	return tuned, log, err
+}
+
+func checkHyper(h lm.Hyper) error {
+	switch {
+	case !(h.LearningRate > 0):
+		return fmt.Errorf("learning_rate is %g, want a positive number", h.LearningRate)
+	case h.Epochs < 1:
+		return fmt.Errorf("epochs is %d, want at least 1", h.Epochs)
+	case h.BatchSize < 1:
+		return fmt.Errorf("batch_size is %d, want at least 1", h.BatchSize)
+	case !(h.WarmupRatio >= 0 && h.WarmupRatio <= 1):
+		return fmt.Errorf("warmup_ratio is %g, want a number in [0, 1]", h.WarmupRatio)
+	case !(h.HeldOut >= 0 && h.HeldOut < 1):
+		return fmt.Errorf("held_out is %g, want a number in [0, 1)", h.HeldOut)
+	case !(h.Beta1 >= 0 && h.Beta1 < 1 && h.Beta2 >= 0 && h.Beta2 < 1):
+		return fmt.Errorf("beta1 and beta2 are %g and %g, want numbers in [0, 1)", h.Beta1, h.Beta2)
+	case !(h.Epsilon > 0):
+		return fmt.Errorf("epsilon is %g, want a positive number", h.Epsilon)
+	case !(h.ClipNorm >= 0), !(h.WeightDecay >= 0):
+		return fmt.Errorf("clip_norm and weight_decay are %g and %g, want numbers from 0", h.ClipNorm, h.WeightDecay)
+	}
+	return nil
+}
+
+// encoded is an example in tokens.
+type encoded struct {
+	key string
+	llama.Sequence
+}
+
+// encodeExamples divides the examples into those to train on and those held out; those that
+// do not fit the context are named in the log, never truncated.
+func (m *Model) encodeExamples(examples []lm.Example, h lm.Hyper, log *lm.TuneLog) (train, held []encoded, err error) {
+	seen := map[string]bool{}
+	for _, e := range examples {
+		if seen[e.Key] {
+			return nil, nil, fmt.Errorf("example %q occurs twice; keys name the place in the order, so they must differ", e.Key)
+		}
+		seen[e.Key] = true
+		if len(e.Loss) == 0 {
+			return nil, nil, fmt.Errorf("example %q: %w", e.Key, lm.ErrNoLoss)
+		}
+		ids, mask, err := m.codec.masked(e.Messages, e.Loss)
+		if err != nil {
+			return nil, nil, fmt.Errorf("example %q: %w", e.Key, err)
+		}
+		x := encoded{e.Key, llama.Sequence{Tokens: ids, Loss: mask}}
+		switch {
+		case llama.Predictions([]llama.Sequence{x.Sequence}) == 0:
+			return nil, nil, fmt.Errorf("example %q: %w", e.Key, lm.ErrNoLoss)
+		case len(ids) > m.opts.Context:
+			log.Dropped = append(log.Dropped, e.Key)
+		case float64(place("held out", h.Seed, 0, e.Key))/(1<<64) < h.HeldOut:
+			held = append(held, x)
+		default:
+			train = append(train, x)
+		}
+	}
+	slices.Sort(log.Dropped)
+	slices.SortFunc(held, func(a, b encoded) int { return strings.Compare(a.key, b.key) })
+	return train, held, nil
+}
+
+// place is a pseudo-random number that belongs to a key.
+func place(purpose string, seed uint64, epoch int, key string) uint64 {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%s", purpose, seed, epoch, key))
+	return binary.BigEndian.Uint64(h[:])
+}
+
+// shuffle orders examples by seed, epoch and key.
+func shuffle(xs []encoded, seed uint64, epoch int) {
+	slices.SortFunc(xs, func(a, b encoded) int {
+		x, y := place("order", seed, epoch, a.key), place("order", seed, epoch, b.key)
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return strings.Compare(a.key, b.key)
+	})
+}
+
+// fit is a copy of the weights in training.
+type fit struct {
+	engine    *Engine
+	model     *llama.Model
+	trainer   *llama.Trainer
+	optimizer *optim.AdamW
+}
+
+func (m *Model) newFit(h lm.Hyper) *fit {
+	f := &fit{engine: m.engine, model: m.weights.Clone()}
+	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
+	var tensors []optim.Tensor
+	gradient := f.trainer.Gradient().Params()
+	for i, p := range f.model.Params() {
+		tensors = append(tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
+	}
+	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, tensors)
+	return f
+}
+
+// turnTokens is how many tokens are computed before other models of the engine get a turn.
+const turnTokens = 2048
+
+// turns cuts examples into parts of about turnTokens tokens, in order.
+func turns(xs []encoded) [][]llama.Sequence {
+	var parts [][]llama.Sequence
+	tokens := turnTokens
+	for _, x := range xs {
+		if tokens+len(x.Tokens) > turnTokens {
+			parts, tokens = append(parts, nil), 0
+		}
+		last := len(parts) - 1
+		parts[last] = append(parts[last], x.Sequence)
+		tokens += len(x.Tokens)
+	}
+	return parts
+}
+
+// step is one optimiser step on the mean loss per trained token of the batch.
+func (f *fit) step(ctx context.Context, batch []encoded, rate float64) (loss, norm float64, err error) {
+	parts := turns(batch)
+	n := 0
+	for _, p := range parts {
+		n += llama.Predictions(p)
+	}
+	f.trainer.ZeroGradient()
+	for _, p := range parts {
+		sum, err := f.run(ctx, func() (float64, error) {
+			sum, _, err := f.trainer.Accumulate(p, 1/float64(n))
+			return sum, err
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		loss += sum
+	}
+	f.engine.do(func(p *kernel.Pool) { norm, err = f.optimizer.Step(p, rate) })
+	return loss / float64(n), norm, err
+}
+
+// mean is the mean loss per trained token, 0 of nothing.
+func (f *fit) mean(ctx context.Context, xs []encoded) (float64, error) {
+	loss, n := 0.0, 0
+	for _, p := range turns(xs) {
+		sum, err := f.run(ctx, func() (float64, error) {
+			sum, k, err := f.trainer.Loss(p)
+			n += k
+			return sum, err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("held-out loss: %w", err)
+		}
+		loss += sum
+	}
+	return loss / float64(max(n, 1)), nil
+}
+
+// run takes one turn on the engine, unless ctx is done.
+func (f *fit) run(ctx context.Context, fn func() (float64, error)) (sum float64, err error) {
+	f.engine.do(func(*kernel.Pool) {
+		if err = ctx.Err(); err == nil {
+			sum, err = fn()
+		}
+	})
+	return sum, err
+}
