@@ -34,7 +34,7 @@ type Input struct {
 	Test         stargate.Split
 	Judge        Judge
 	Truth        Truth                               // nil where it is not known
-	WinPairs     int                                 // pairs compared by the judge, balanced over lengths
+	WinPairs     int                                 // pairs compared by the judge, balanced over lengths; 0 = none
 	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
 }
@@ -57,10 +57,12 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	if err := in.Test.Validate(); err != nil {
 		return nil, err
 	}
-	if len(in.Models) == 0 {
-		return nil, errors.New("eval: no models")
+	if err := in.validate(); err != nil {
+		return nil, err
 	}
-	e := &Evaluation{Result: &Result{Seed: in.Config.Seed, Dropped: map[string]int{}, Redrawn: map[string]int{}, Calls: map[string]Calls{}}}
+	e := &Evaluation{Result: &Result{Seed: in.Config.Seed,
+		WinRate: []WinRate{}, Training: []Training{}, // in JSON an empty list, not null
+		Dropped: map[string]int{}, Redrawn: map[string]int{}, Calls: map[string]Calls{}}}
 	for _, m := range in.Models {
 		e.Result.Models = append(e.Result.Models, m.Name)
 		rated := make([]stargate.Candidates, len(in.Test.Pairs))
@@ -87,6 +89,31 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	e.questions(in)
 	e.Result.Shapes = Shapes(e.Result, nil)
 	return e, nil
+}
+
+func (in Input) validate() error {
+	if len(in.Models) == 0 {
+		return errors.New("evaluation: there are no models; give m0 at least")
+	}
+	seen := map[string]bool{}
+	for _, m := range in.Models {
+		if m.Name == "" || seen[m.Name] {
+			return fmt.Errorf("evaluation: model name %q: names must be there and differ", m.Name)
+		}
+		seen[m.Name] = true
+	}
+	if in.WinPairs < 0 {
+		return fmt.Errorf("evaluation: win_pairs is %d, want 0 (no judging) or more", in.WinPairs)
+	}
+	if in.WinPairs > 0 && len(in.Models) > 1 && in.Judge == nil {
+		return errors.New("evaluation: win rates need a judge; give one, or set win_pairs to 0")
+	}
+	return nil
+}
+
+// turns is the length of a pair's conversations, whoever asks.
+func (in Input) turns(p stargate.Pair) int {
+	return stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns)
 }
 
 // each runs do for 0..n-1, a bounded number at a time.
@@ -128,35 +155,4 @@ func Count(rated []stargate.Candidates, dropped, redrawn map[string]int) {
 			}
 		}
 	}
-}
-
-// cell collects one condition's values by pair.
-type cell struct {
-	value    []float64 // by pair
-	perToken []float64
-	ok       []bool
-}
-
-func newCell(n int) cell { return cell{make([]float64, n), make([]float64, n), make([]bool, n)} }
-
-func (c cell) set(i int, value float64, tokens int) {
-	c.value[i], c.perToken[i], c.ok[i] = value, value/float64(max(tokens, 1)), true
-}
-
-func (c cell) estimate(in Input) Estimate { return clustered(c.observations(in, nil)) }
-
-// observations pairs c with base where both have a value; without base they are c's own.
-func (c cell) observations(in Input, base *cell) []observation {
-	var obs []observation
-	for i, ok := range c.ok {
-		if !ok || base != nil && !base.ok[i] {
-			continue
-		}
-		v := c.value[i]
-		if base != nil {
-			v -= base.value[i]
-		}
-		obs = append(obs, observation{in.Test.Pairs[i].Task.ID, in.Test.Pairs[i].Persona.ID, v})
-	}
-	return obs
 }

@@ -2,28 +2,16 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"stargate"
+	"stargate/lm"
 )
 
 // gold measures the five conditions of PROTOCOL §4.
 func (e *Evaluation) gold(ctx context.Context, in Input) error {
-	n := len(in.Test.Pairs)
-	neg, pos := newCell(n), newCell(n)
-	err := in.each(ctx, "controls", n, func(ctx context.Context, i int) error {
-		p := in.Test.Pairs[i]
-		lp, err := in.Base.LogProb(ctx, p.Persona.Name, p.Task, nil, p.Gold)
-		if err != nil {
-			return fmt.Errorf("negative control, pair %s: %w", p.Key(), err)
-		}
-		neg.set(i, lp.Sum, len(lp.Tokens))
-		if lp, err = in.Base.LogProbKnowing(ctx, p.Persona, p.Task, nil, p.Gold); err != nil {
-			return fmt.Errorf("positive control, pair %s: %w", p.Key(), err)
-		}
-		pos.set(i, lp.Sum, len(lp.Tokens))
-		return nil
-	})
+	neg, pos, err := in.controls(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,6 +35,31 @@ func (e *Evaluation) gold(ctx context.Context, in Input) error {
 	return nil
 }
 
+// controls scores the golds without any conversation: without and with the persona.
+func (in Input) controls(ctx context.Context) (neg, pos cell, err error) {
+	n := len(in.Test.Pairs)
+	neg, pos = newCell(n), newCell(n)
+	err = in.each(ctx, "controls", n, func(ctx context.Context, i int) error {
+		p := in.Test.Pairs[i]
+		for _, c := range []struct {
+			name  string
+			into  cell
+			score func() (lm.LogProb, error)
+		}{
+			{Negative, neg, func() (lm.LogProb, error) { return in.Base.LogProb(ctx, p.Persona.Name, p.Task, nil, p.Gold) }},
+			{Positive, pos, func() (lm.LogProb, error) { return in.Base.LogProbKnowing(ctx, p.Persona, p.Task, nil, p.Gold) }},
+		} {
+			scored, err := c.into.keep(i, c.name, p, c.score)
+			if err != nil {
+				return err
+			}
+			summarise(c.into, newCell(n), i, scored)
+		}
+		return nil
+	})
+	return neg, pos, err
+}
+
 type condition struct {
 	condition, subset string
 	cell
@@ -62,34 +75,53 @@ func (e *Evaluation) conditions(ctx context.Context, in Input, m int, other []in
 		{QRandom, All, newCell(n)}, {QRandom, Top1, newCell(n)},
 		{PositiveExperiment, All, newCell(n)}, {PositiveExperiment, Top1, newCell(n)},
 	}
+	own, random, told := out[:2], out[2:4], out[4:]
 	rated := e.Rated[m]
 	err := in.each(ctx, "score "+in.Models[m].Name, n, func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
-		summarise(out[0].cell, out[1].cell, i, rated[i].Scored)
-		var told []stargate.Scored
+		summarise(own[0].cell, own[1].cell, i, rated[i].Scored)
+		var all []stargate.Scored
 		for _, s := range rated[i].Scored {
-			lp, err := in.Base.LogProbKnowing(ctx, p.Persona, p.Task, s.Turns, p.Gold)
+			scored, err := told[0].keep(i, PositiveExperiment, p, func() (lm.LogProb, error) {
+				return in.Base.LogProbKnowing(ctx, p.Persona, p.Task, s.Turns, p.Gold)
+			})
 			if err != nil {
-				return fmt.Errorf("persona and conversation, pair %s: %w", p.Key(), err)
+				return err
 			}
-			told = append(told, stargate.Scored{LogProb: lp.Sum, Tokens: len(lp.Tokens)})
+			all = append(all, scored...)
 		}
-		summarise(out[4].cell, out[5].cell, i, told)
+		summarise(told[0].cell, told[1].cell, i, all)
 		if other[i] < 0 {
 			return nil
 		}
-		var random []stargate.Scored
+		all = nil
 		for _, s := range rated[other[i]].Scored {
-			lp, err := in.Base.LogProb(ctx, p.Persona.Name, p.Task, s.Turns, p.Gold)
+			scored, err := random[0].keep(i, QRandom, p, func() (lm.LogProb, error) {
+				return in.Base.LogProb(ctx, p.Persona.Name, p.Task, s.Turns, p.Gold)
+			})
 			if err != nil {
-				return fmt.Errorf("Q-random, pair %s: %w", p.Key(), err)
+				return err
 			}
-			random = append(random, stargate.Scored{LogProb: lp.Sum, Tokens: len(lp.Tokens)})
+			all = append(all, scored...)
 		}
-		summarise(out[2].cell, out[3].cell, i, random)
+		summarise(random[0].cell, random[1].cell, i, all)
 		return nil
 	})
 	return out, err
+}
+
+// keep is the one score that score gives, or none and a count where the context does not
+// fit the base model: a long persona must not end an evaluation of hours.
+func (c cell) keep(i int, condition string, p stargate.Pair, score func() (lm.LogProb, error)) ([]stargate.Scored, error) {
+	lp, err := score()
+	switch {
+	case errors.Is(err, lm.ErrContextLength):
+		c.lost[i]++
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("condition %s, pair %s: %w", condition, p.Key(), err)
+	}
+	return []stargate.Scored{{LogProb: lp.Sum, Tokens: len(lp.Tokens)}}, nil
 }
 
 func summarise(all, top cell, i int, scored []stargate.Scored) {
@@ -108,115 +140,51 @@ func summarise(all, top cell, i int, scored []stargate.Scored) {
 // others gives for each pair the pair of the same task and length with another persona
 // ("r ≠ j indicates a random different test persona"), drawn by hash; -1 if there is none.
 // The lengths are matched so that Q-random differs by the persona alone; where no persona
-// has the same length, any other is taken.
+// has the same length, any other is taken. The draw depends on names, not on the order of
+// the split.
 func (in Input) others() []int {
 	byTask := map[string][]int{}
 	for i, p := range in.Test.Pairs {
 		byTask[p.Task.ID] = append(byTask[p.Task.ID], i)
 	}
-	length := func(i int) int {
-		return stargate.Length(in.Config.Seed, Scope, in.Test.Pairs[i].Key(), in.Config.MaxTurns)
-	}
 	out := make([]int, len(in.Test.Pairs))
 	for i, p := range in.Test.Pairs {
-		var same, any []int
+		out[i] = -1
+		matched, lowest := false, uint64(0)
 		for _, j := range byTask[p.Task.ID] {
-			if in.Test.Pairs[j].Persona.ID == p.Persona.ID {
+			q := in.Test.Pairs[j]
+			if q.Persona.ID == p.Persona.ID {
 				continue
 			}
-			any = append(any, j)
-			if length(i) == length(j) {
-				same = append(same, j)
+			same, hash := in.turns(p) == in.turns(q), stargate.Seed(in.Config.Seed, "other persona", p.Key(), q.Key())
+			if out[i] < 0 || same && !matched || same == matched && hash < lowest {
+				out[i], matched, lowest = j, same, hash
 			}
-		}
-		if len(same) > 0 {
-			any = same
-		}
-		out[i] = -1
-		if len(any) > 0 {
-			out[i] = any[stargate.Seed(in.Config.Seed, "other persona", p.Key())%uint64(len(any))]
 		}
 	}
 	return out
 }
 
-// add appends a condition's estimate; base is m0's cell for the paired difference.
+// add appends a condition's estimate; base is m0's cell for the paired difference. A
+// condition that no pair has (one persona only: nobody to take Q-random from) is left out.
 func (e *Evaluation) add(in Input, name, subset, model string, c cell, base *cell) {
-	est := c.estimate(in)
-	g := GoldLogProb{Condition: name, Subset: subset, Model: model, Mean: est.Mean, SEM: est.SEM, N: est.N}
-	for i, ok := range c.ok {
-		if ok {
-			g.PerToken += c.perToken[i] / float64(est.N)
+	if lost := c.totalLost(); lost > 0 {
+		e.Result.Dropped[name+": "+string(stargate.TooLong)] += lost
+	}
+	est := clustered(c.observations(in, nil, 0))
+	if est.N == 0 {
+		return
+	}
+	g := GoldLogProb{Condition: name, Subset: subset, Model: model, Mean: est.Mean, SEM: est.SEM, PairsSEM: est.PairsSEM, N: est.N, PerToken: c.meanPerToken(), ByTurns: []GoldTurns{}}
+	for k := 1; k <= in.Config.MaxTurns; k++ {
+		if at := clustered(c.observations(in, nil, k)); at.N > 0 {
+			g.ByTurns = append(g.ByTurns, GoldTurns{k, at.Mean, at.SEM, at.N})
 		}
 	}
 	if base != nil {
-		d := clustered(c.observations(in, base))
+		d := clustered(c.observations(in, base, 0))
 		g.Delta, g.DeltaSEM = d.Mean, d.SEM
+		g.DeltaLow, g.DeltaHigh = d.Interval()
 	}
 	e.Result.GoldLogProb = append(e.Result.GoldLogProb, g)
-}
-
-// optimum simulates a Questioner that knows which attributes matter and asks for each of
-// them once, with the same Roleplayer, lengths and scorer.
-func (e *Evaluation) optimum(ctx context.Context, in Input) error {
-	if in.Truth == nil {
-		return nil
-	}
-	n := len(in.Test.Pairs)
-	best := newCell(n)
-	relevant, asked := make([]int, n), make([]int, n)
-	err := in.each(ctx, "optimum", n, func(ctx context.Context, i int) error {
-		p := in.Test.Pairs[i]
-		attributes := in.Truth.Relevant(p.Task)
-		if len(attributes) == 0 {
-			return nil
-		}
-		var scored []stargate.Scored
-		for sample := range in.Config.Samples {
-			var so []stargate.Turn
-			from := int(stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample) % uint64(len(attributes)))
-			for k := range stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns) {
-				a := attributes[(from+k)%len(attributes)]
-				asked[i]++
-				if k < len(attributes) {
-					relevant[i]++
-				}
-				q := in.Truth.Ask(a, stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample, k))
-				h, err := in.Roleplayer.Answer(ctx, p.Persona, p.Task, so, q, stargate.Seed(in.Config.Seed, "optimum answer", p.Key(), sample, k))
-				if err != nil {
-					return fmt.Errorf("optimum, pair %s: %w", p.Key(), err)
-				}
-				so = append(so, stargate.Turn{Question: q, Answer: h.Text})
-			}
-			lp, err := in.Base.LogProb(ctx, p.Persona.Name, p.Task, so, p.Gold)
-			if err != nil {
-				return fmt.Errorf("optimum, pair %s: %w", p.Key(), err)
-			}
-			scored = append(scored, stargate.Scored{LogProb: lp.Sum, Tokens: len(lp.Tokens)})
-		}
-		summarise(best, newCell(n), i, scored)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	est := best.estimate(in)
-	o := &Optimum{GoldLogProb: est.Mean, SEM: est.SEM, ChanceRelevant: in.Truth.Chance()}
-	r, a := 0, 0
-	for i := range relevant {
-		r, a = r+relevant[i], a+asked[i]
-	}
-	o.Relevant = float64(r) / float64(max(a, 1))
-	for m := range in.Models {
-		own := newCell(n)
-		for i := range own.ok {
-			summarise(own, newCell(n), i, e.Rated[m][i].Scored)
-		}
-		if _, high := clustered(own.observations(in, &best)).Interval(); high >= 0 {
-			o.Reached = in.Models[m].Name
-			break
-		}
-	}
-	e.Result.Optimum = o
-	return nil
 }

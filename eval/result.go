@@ -16,7 +16,8 @@ const (
 )
 
 // Result is report.json: what a run measured, without times or places, so that the same
-// run gives the same bytes. docs/report.schema.json is its schema.
+// run gives the same bytes. docs/report.schema.json is its schema. What was not measured
+// is absent, never zero.
 type Result struct {
 	Experiment  string           `json:"experiment"`
 	Seed        uint64           `json:"seed"`
@@ -34,15 +35,28 @@ type Result struct {
 
 // GoldLogProb is a mean of log p_{Q_BASE}(gold | context) over pairs, in nats.
 type GoldLogProb struct {
-	Condition string  `json:"condition"`
-	Model     string  `json:"model"` // who asked; "m0" for the controls
-	Subset    string  `json:"subset"`
-	Mean      float64 `json:"mean"`
-	SEM       float64 `json:"sem"` // clustered by task and persona
-	N         int     `json:"n"`   // pairs
-	PerToken  float64 `json:"per_token"`
-	Delta     float64 `json:"delta"`     // mean paired difference from m0
-	DeltaSEM  float64 `json:"delta_sem"` // clustered; 0 for m0
+	Condition string      `json:"condition"`
+	Model     string      `json:"model"` // who asked; "m0" for the controls
+	Subset    string      `json:"subset"`
+	Mean      float64     `json:"mean"`
+	SEM       float64     `json:"sem"`       // clustered by task and persona
+	PairsSEM  float64     `json:"sem_pairs"` // as if pairs were independent
+	N         int         `json:"n"`         // pairs
+	PerToken  float64     `json:"per_token"`
+	Delta     float64     `json:"delta"`     // mean paired difference from m0
+	DeltaSEM  float64     `json:"delta_sem"` // clustered; 0 for m0
+	DeltaLow  float64     `json:"delta_low"` // 95 % interval of delta
+	DeltaHigh float64     `json:"delta_high"`
+	ByTurns   []GoldTurns `json:"by_turns"`
+}
+
+// GoldTurns is a gold log-probability at one length of conversation; for the controls, of
+// the pairs whose conversations have that length.
+type GoldTurns struct {
+	Turns int     `json:"turns"`
+	Mean  float64 `json:"mean"`
+	SEM   float64 `json:"sem"`
+	N     int     `json:"n"`
 }
 
 // WinRate compares a model's responses with m0's.
@@ -63,6 +77,8 @@ type WinRate struct {
 type Turns struct {
 	Turns int     `json:"turns"`
 	Rate  float64 `json:"rate"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
 	N     int     `json:"n"`
 }
 
@@ -70,8 +86,8 @@ type Turns struct {
 // relevant and redundant need a world whose truth is known and are -1 elsewhere.
 type Questions struct {
 	Model       string  `json:"model"`
-	Wellformed  float64 `json:"wellformed"`
-	Relevant    float64 `json:"relevant"`
+	Wellformed  float64 `json:"wellformed"`   // of all questions drawn, those thrown away included
+	Relevant    float64 `json:"relevant"`     // asks for a relevant attribute that was not asked for before
 	RelevantSEM float64 `json:"relevant_sem"` // clustered; 0 where relevant is -1
 	Redundant   float64 `json:"redundant"`    // asks for what was asked before in the conversation
 	Distinct    float64 `json:"distinct"`     // different questions per question
@@ -86,8 +102,23 @@ type Optimum struct {
 	SEM            float64 `json:"sem"`
 	Relevant       float64 `json:"relevant"`        // share of its questions that are relevant
 	ChanceRelevant float64 `json:"chance_relevant"` // of questions drawn uniformly from all attributes
+	N              int     `json:"n"`               // pairs
 	Reached        string  `json:"reached"`         // first model whose Q-experimental is not below it at 95 %, or ""
+	Gaps           []Gap   `json:"gaps"`            // by model
 }
+
+// Gap is how far a model's Q-experimental is from the optimum: the mean paired difference,
+// negative below it, with its 95 % interval.
+type Gap struct {
+	Model string  `json:"model"`
+	Mean  float64 `json:"mean"`
+	SEM   float64 `json:"sem"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// Reached tells that the model is not below the optimum at 95 %.
+func (g Gap) Reached() bool { return g.High >= 0 }
 
 // Calls counts a role's model calls over the whole run.
 type Calls struct {

@@ -63,6 +63,7 @@ func rises(r *Result) Shape {
 		g := find(r, QExperimental, m)
 		qa = append(qa, fmt.Sprintf("%.2f", g.Mean))
 		gap = append(gap, fmt.Sprintf("%.2f", g.Mean-find(r, QRandom, m).Mean))
+		// From the optimum on there is nothing left to rise to.
 		if i > 0 && g.Mean <= find(r, QExperimental, r.Models[i-1]).Mean && !reached {
 			up = false
 		}
@@ -78,7 +79,10 @@ func rises(r *Result) Shape {
 			text += ", reached by " + r.Optimum.Reached
 		}
 	}
-	return Shape{"a", yes(up && dq > 0 && dq > dr), text}
+	total := find(r, QExperimental, end)
+	low, _ := Estimate{Mean: total.Delta, SEM: total.DeltaSEM}.Interval()
+	text += fmt.Sprintf("; rise %.2f ± %.2f (paired)", total.Delta, total.DeltaSEM)
+	return Shape{"a", yes(up && low > 0 && dq > dr), text}
 }
 
 // wins is (b): above one half from the first iteration on.

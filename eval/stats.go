@@ -14,16 +14,19 @@ type observation struct {
 
 // Estimate is a mean with its clustered standard error.
 type Estimate struct {
-	Mean float64
-	SEM  float64
-	N    int
-	DF   int // degrees of freedom for an interval: the smaller number of clusters, less one
+	Mean     float64
+	SEM      float64
+	PairsSEM float64 // with pairs as if they were independent: too small where tasks or personas differ
+	N        int
+	DF       int // degrees of freedom for an interval: the smaller number of clusters, less one
 }
 
 // clustered estimates a mean over pairs whose values share tasks and personas. The
 // variance is that of Cameron, Gelbach and Miller (2011): by task, plus by persona, minus
 // by pair, each with the factor G/(G-1). Where that is smaller than one of its parts, the
-// largest part is taken, so that the error never vanishes by subtraction.
+// largest part is taken, so that the error never vanishes by subtraction. With a single
+// task (or persona) nothing can be known about others, and the error speaks of that one
+// only.
 func clustered(obs []observation) Estimate {
 	n := len(obs)
 	if n == 0 {
@@ -38,7 +41,13 @@ func clustered(obs []observation) Estimate {
 	byPersona, personas := between(obs, mean, func(o observation) string { return o.persona })
 	byPair, _ := between(obs, mean, func(o observation) string { return o.task + "\x00" + o.persona })
 	v := max(byTask+byPersona-byPair, byTask, byPersona, byPair)
-	return Estimate{mean, math.Sqrt(v), n, min(tasks, personas) - 1}
+	df := n - 1
+	for _, clusters := range []int{tasks, personas} {
+		if clusters > 1 {
+			df = min(df, clusters-1)
+		}
+	}
+	return Estimate{mean, math.Sqrt(v), math.Sqrt(byPair), n, df}
 }
 
 // between is the variance of the mean when observations of a cluster move together.
@@ -72,6 +81,18 @@ func (e Estimate) Interval() (low, high float64) {
 		t = distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(e.DF)}.Quantile(0.975)
 	}
 	return e.Mean - t*e.SEM, e.Mean + t*e.SEM
+}
+
+// share is the estimate of a share with its 95 % interval inside [0, 1]. Where all values
+// are alike there is no spread to estimate an error from, and Wilson's interval stands in.
+func share(obs []observation) (est Estimate, low, high float64) {
+	est = clustered(obs)
+	if est.SEM == 0 {
+		low, high = wilson(est.Mean, est.N)
+		return est, low, high
+	}
+	low, high = est.Interval()
+	return est, max(0, low), min(1, high)
 }
 
 // wilson is the 95 % interval of a share of n independent trials.

@@ -14,6 +14,9 @@ import (
 // wins compares each model's greedy response on one random conversation of a pair with
 // that of m0 on one of its own (§5.2).
 func (e *Evaluation) wins(ctx context.Context, in Input) error {
+	if in.WinPairs == 0 {
+		return nil
+	}
 	chosen := in.winPairs()
 	base := make([]string, len(chosen))
 	for m, model := range in.Models {
@@ -53,7 +56,7 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 func (in Input) winPairs() []int {
 	byLength := make([][]int, in.Config.MaxTurns+1)
 	for i, p := range in.Test.Pairs {
-		k := stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns)
+		k := in.turns(p)
 		byLength[k] = append(byLength[k], i)
 	}
 	var out []int
@@ -87,18 +90,18 @@ func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Q
 
 // rate turns verdicts into a rate; a tie is half a win.
 func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
-	w := WinRate{Model: model}
+	w := WinRate{Model: model, ByTurns: []Turns{}}
 	var obs []observation
-	byTurns := make([]Turns, in.Config.MaxTurns)
+	byTurns := make([][]observation, in.Config.MaxTurns+1)
 	for k, v := range verdicts {
 		p := in.Test.Pairs[chosen[k]]
-		value := 0.0
+		o := observation{task: p.Task.ID, persona: p.Persona.ID}
 		switch v {
 		case First:
-			value = 1
+			o.value = 1
 			w.Wins++
 		case Tie:
-			value = 0.5
+			o.value = 0.5
 			w.Ties++
 		case Second:
 			w.Losses++
@@ -106,22 +109,16 @@ func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
 			w.Invalid++
 			continue
 		}
-		obs = append(obs, observation{p.Task.ID, p.Persona.ID, value})
-		t := &byTurns[stargate.Length(in.Config.Seed, Scope, p.Key(), in.Config.MaxTurns)-1]
-		t.Rate += value
-		t.N++
+		obs = append(obs, o)
+		byTurns[in.turns(p)] = append(byTurns[in.turns(p)], o)
 	}
-	for k, t := range byTurns {
-		if t.N > 0 {
-			w.ByTurns = append(w.ByTurns, Turns{k + 1, t.Rate / float64(t.N), t.N})
+	for k, of := range byTurns {
+		if len(of) > 0 {
+			est, low, high := share(of)
+			w.ByTurns = append(w.ByTurns, Turns{k, est.Mean, low, high, est.N})
 		}
 	}
-	est := clustered(obs)
-	w.Rate, w.N = est.Mean, est.N
-	w.Low, w.High = est.Interval()
-	if est.SEM == 0 { // all verdicts alike: clustering has nothing to go by
-		w.Low, w.High = wilson(est.Mean, est.N)
-	}
-	w.Low, w.High = max(0, w.Low), min(1, w.High)
+	est, low, high := share(obs)
+	w.Rate, w.N, w.Low, w.High = est.Mean, est.N, low, high
 	return w
 }

@@ -18,7 +18,8 @@ type chart struct {
 	series         []series
 	lines          []line
 	format         func(float64) string // of a y value, in labels and descriptions
-	height         float64              // in units of a drawing that is chartWidth wide
+	height         float64              // in the units of width
+	small          bool                 // one of three beside each other
 }
 
 type tick struct {
@@ -26,12 +27,14 @@ type tick struct {
 	label string
 }
 
-// series is one line with a marker at each point. A curve has no markers but at its end.
+// series is one line with a marker at each point. A curve has no markers but at its end;
+// dots have no line.
 type series struct {
 	name   string
 	class  string // c1 … c6, or "paper" for values that are not of this run
 	marker string // circle, square, triangle, diamond
 	curve  bool
+	dots   bool
 	points []point
 }
 
@@ -51,10 +54,11 @@ type line struct {
 // Geometry of all charts, in user units; the text size of the style sheet fits it.
 const (
 	chartWidth  = 480.0
-	plotLeft    = 52.0
-	plotRight   = 346.0
-	plotTop     = 12.0
-	labelLeft   = plotRight + 12
+	smallWidth  = 330.0
+	plotLeft    = 44.0
+	labelWidth  = 134.0 // right of the plot
+	smallLabel  = 86.0
+	plotTop     = 30.0 // below the name of the y axis
 	labelGap    = 16.0
 	markerSize  = 4.5
 	xAxisHeight = 46.0
@@ -82,27 +86,32 @@ type drawnSeries struct {
 
 type drawnMark struct{ X, Low, High, CapL, CapR, Path, Title string }
 
-type drawnLabel struct{ X, Y, Text, Class, Path, Leader string }
+type drawnLabel struct{ X, Y, Text, Class, Path, Dash, Leader string }
 
 // draw lays the chart out. Values that are not finite are left out.
 func (c chart) draw() drawing {
 	lo, hi := c.rangeY()
 	xlo, xhi := c.rangeX()
 	bottom := c.height - xAxisHeight
+	width, plotRight := chartWidth, chartWidth-labelWidth
+	if c.small {
+		width, plotRight = smallWidth, smallWidth-smallLabel
+	}
+	labelLeft := plotRight + 12
 	x := func(v float64) float64 { return plotLeft + 14 + (v-xlo)/(xhi-xlo)*(plotRight-plotLeft-28) }
 	y := func(v float64) float64 { return bottom - (v-lo)/(hi-lo)*(bottom-plotTop) }
 	d := drawing{
 		ID: c.id, Title: c.title, Desc: c.describe(),
-		ViewBox: fmt.Sprintf("0 0 %s %s", px(chartWidth), px(c.height)),
+		ViewBox: fmt.Sprintf("0 0 %s %s", px(width), px(c.height)),
 		Left:    px(plotLeft), Right: px(plotRight), Top: px(plotTop), Bottom: px(bottom),
 		XLabel: drawnText{px((plotLeft + plotRight) / 2), px(c.height - 6), c.xLabel},
-		YLabel: drawnText{px(14), px((plotTop + bottom) / 2), c.yLabel},
+		YLabel: drawnText{"2", px(12), c.yLabel},
 	}
 	for _, t := range c.xTicks {
 		d.XTicks = append(d.XTicks, drawnText{px(x(t.at)), px(bottom + 18), t.label})
 	}
 	for _, v := range niceTicks(lo, hi, 5) {
-		d.YTicks = append(d.YTicks, drawnText{px(plotLeft - 8), px(y(v)), c.format(v)})
+		d.YTicks = append(d.YTicks, drawnText{px(plotLeft - 8), px(y(v)), c.tickFormat(v)})
 	}
 	var labels []label
 	for _, l := range c.lines {
@@ -110,7 +119,7 @@ func (c chart) draw() drawing {
 			continue
 		}
 		d.Lines = append(d.Lines, drawnLine{px(y(l.y)), l.class, l.name + ": " + c.format(l.y)})
-		labels = append(labels, label{text: l.name, class: l.class, at: y(l.y), want: y(l.y), from: plotRight})
+		labels = append(labels, label{text: l.name, class: l.class, at: y(l.y), want: y(l.y)})
 	}
 	for _, s := range c.series {
 		ds := drawnSeries{Class: s.class}
@@ -123,7 +132,9 @@ func (c chart) draw() drawing {
 			if i == 0 {
 				op = "M"
 			}
-			ds.Path += op + px(x(p.x)) + " " + px(y(p.y))
+			if !s.dots {
+				ds.Path += op + px(x(p.x)) + " " + px(y(p.y))
+			}
 			if s.curve && i < len(pts)-1 {
 				continue
 			}
@@ -138,27 +149,37 @@ func (c chart) draw() drawing {
 		}
 		d.Series = append(d.Series, ds)
 		last := pts[len(pts)-1]
-		labels = append(labels, label{text: s.name, class: s.class, marker: s.marker, at: y(last.y), want: y(last.y), from: x(last.x) + markerSize + 2})
+		labels = append(labels, label{text: s.name, class: s.class, marker: s.marker, at: y(last.y), want: y(last.y)})
 	}
 	spread(labels, plotTop, bottom)
 	for _, l := range labels {
 		dl := drawnLabel{X: px(labelLeft + 14), Y: px(l.at), Text: l.text, Class: l.class}
 		if l.marker != "" {
 			dl.Path = marker(l.marker, labelLeft+5, l.at)
+		} else {
+			dl.Dash = fmt.Sprintf("M%s %sh12", px(labelLeft-1), px(l.at))
 		}
 		if math.Abs(l.at-l.want) > 4 {
-			dl.Leader = fmt.Sprintf("M%s %sL%s %s", px(plotRight+1), px(l.want), px(labelLeft-2), px(l.at))
+			dl.Leader = fmt.Sprintf("M%s %sL%s %s", px(plotRight+1), px(l.want), px(labelLeft-3), px(l.at))
 		}
 		d.Labels = append(d.Labels, dl)
 	}
 	return d
 }
 
+// tickFormat is format with no more decimals than ticks need.
+func (c chart) tickFormat(v float64) string {
+	if s := c.format(1); strings.HasSuffix(s, "%") {
+		return c.format(v)
+	}
+	return axis(v)
+}
+
 // label is a direct label at the right of the plot, moved from want to at so that none
 // covers another.
 type label struct {
 	text, class, marker string
-	at, want, from      float64
+	at, want            float64
 }
 
 // spread moves labels apart, keeping their order, within [top, bottom].

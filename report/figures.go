@@ -49,8 +49,8 @@ func figure4(d Data) []figure {
 		paper.series = append(paper.series, series{name: s.name, class: s.class, marker: s.marker, points: values(paperLogProb[paperKey(s.condition, s.subset)], 0)})
 	}
 	return []figure{
-		{"This run", run.draw(), "Error bars: ± one standard error of the mean; where none is seen it is smaller than the marker."},
-		{"The paper (figure 4)", paper.draw(), "mistral-7b-instruct on open-ended tasks. Another world, another model: the scales differ, the shape compares."},
+		{"Figure 4, this run", run.draw(), "Error bars: ± one standard error of the mean; where none is seen it is smaller than the marker."},
+		{"Figure 4, the paper", paper.draw(), "mistral-7b-instruct on open-ended tasks. Another world, another model: the scales differ, the shape compares."},
 	}
 }
 
@@ -115,11 +115,39 @@ func figure3(d Data) []figure {
 	b := winChart("fig3-b", "Win rate against the initial model, the paper: roleplayers", a.xTicks)
 	a.series = append(a.series, paperSeries(0, 0, ""), paperSeries(1, 1, ""), paperSeries(2, 2, ""))
 	b.series = append(b.series, paperSeries(0, 0, "mixtral-8x7b"), paperSeries(4, 1, "mistral-7b"), paperSeries(5, 2, "gemma-7b"))
-	return []figure{
-		{"This run", run.draw(), "Error bars: 95 % interval. Grey: the paper’s “" + same.name + "”. m0 stands at ½ by definition."},
-		{"The paper (figure 3a)", a.draw(), "Complete method and ablations; error bars ± SEM (about 0.027)."},
-		{"The paper (figure 3b)", b.draw(), "The same models, evaluated with other roleplayers."},
+	figures := []figure{
+		{"Figure 3, this run", run.draw(), "Error bars: 95 % interval. Grey: the paper’s “" + same.name + "”. m0 stands at ½ by definition."},
+		{"Figure 3a, the paper", a.draw(), "Complete method and ablations; error bars ± SEM (about 0.027)."},
+		{"Figure 3b, the paper", b.draw(), "The same models, evaluated with other roleplayers."},
 	}
+	if f, ok := winsByTurns(r); ok {
+		figures = append(figures, f)
+	}
+	return figures
+}
+
+// winsByTurns draws the win rate by length of the conversation, a line per model.
+func winsByTurns(r *eval.Result) (figure, bool) {
+	rows, lengths := winRows(r)
+	if len(rows) == 0 || len(lengths) < 2 {
+		return figure{}, false
+	}
+	var ticks []tick
+	for _, k := range lengths {
+		ticks = append(ticks, tick{float64(k), plural(k, "turn")})
+	}
+	c := winChart("fig3-turns", "Win rate against the initial model by length of the conversation, this run", ticks)
+	c.xLabel = "length of the conversation"
+	for i, w := range r.WinRate {
+		s := series{name: w.Model, class: slotClass[i%len(slotClass)], marker: slotMarker[i%len(slotMarker)]}
+		for _, t := range w.ByTurns {
+			if t.N > 0 {
+				s.points = append(s.points, point{float64(t.Turns), t.Rate, t.Rate, t.Rate, plural(t.Turns, "turn")})
+			}
+		}
+		c.series = append(c.series, s)
+	}
+	return figure{"By length of the conversation, this run", c.draw(), "The compared pairs hold as many conversations of each length as the split allows."}, true
 }
 
 var (
@@ -185,15 +213,17 @@ func figure5(d Data) []figure {
 	b := winChart("fig5-b", "Win rate when Q_BASE answers on the new model’s conversations, the paper", ticks)
 	b.height = 300
 	b.series = []series{paperSeries(3, 0, "Q_BASE answers")}
+	heading := "Figure 5b, the paper"
 	if ablation(r) == "response-model" {
+		heading = "Figure 5b, this run"
 		b.title = "Win rate when Q_BASE answers on the new model’s conversations"
 		b.xTicks = modelTicks(longest(r.Models, 4))
 		b.series[0].class, b.series[0].name = "grey", "paper"
 		b.series = append(b.series, series{name: "this run", class: "c1", marker: "circle", points: runWins(r)})
 	}
 	out := []figure{
-		{"The paper (figure 5a)", a.draw(), "Q-experimental of the complete method and of the two training ablations (figures 4b and 5a)."},
-		{"Figure 5b", b.draw(), "Q_BASE writes the responses, on conversations that the new models led."},
+		{"Figure 5a, the paper", a.draw(), "Q-experimental of the complete method and of the two training ablations (figures 4b and 5a)."},
+		{heading, b.draw(), "Q_BASE writes the responses, on conversations that the new models led."},
 	}
 	if k := ablation(r); k == "gold-response" || k == "no-regularization" {
 		run := chart{id: "fig5-run", title: "Log-probability of gold responses, this ablation", xLabel: "model", yLabel: "mean log p(gold), nats",
@@ -228,7 +258,35 @@ func relevanceFigure(d Data) []figure {
 	if r.Optimum != nil {
 		c.lines = []line{{"chance", r.Optimum.ChanceRelevant, "grey"}, {"optimum", r.Optimum.Relevant, "c5"}}
 	}
-	return []figure{{"Share of questions by model", c.draw(), "Relevant: the gold response depends on what the question asks for. Chance: an attribute drawn at random. Optimum: a Questioner that knows which attributes matter."}}
+	out := []figure{{"Relevant questions by model", c.draw(), "Relevant: the gold response depends on what the question asks for. Chance: an attribute drawn at random. Optimum: a Questioner that knows which attributes matter."}}
+	if f, ok := selectionFigure(r); ok {
+		out = append(out, f)
+	}
+	return out
+}
+
+// selectionFigure draws what selection does: the share of relevant questions among all
+// candidates of an iteration and among the selected ones, which the next model learns.
+func selectionFigure(r *eval.Result) (figure, bool) {
+	c := chart{id: "fig-selection", title: "Share of relevant questions, all candidates and selected ones", xLabel: "iteration", yLabel: "share of questions", yMax: 1,
+		format: percent, height: 280}
+	var all, chosen []point
+	for i, t := range r.Training {
+		x, name := float64(i+1), fmt.Sprintf("iteration %d", i+1)
+		c.xTicks = append(c.xTicks, tick{x, fmt.Sprint(i + 1)})
+		if t.Relevant[0] >= 0 {
+			all = append(all, point{x, t.Relevant[0], t.Relevant[0], t.Relevant[0], name})
+			chosen = append(chosen, point{x, t.Relevant[1], t.Relevant[1], t.Relevant[1], name})
+		}
+	}
+	if len(all) == 0 {
+		return figure{}, false
+	}
+	c.series = []series{{name: "selected", class: "c4", marker: "diamond", points: chosen}, {name: "all candidates", class: "c3", marker: "triangle", points: all}}
+	if r.Optimum != nil {
+		c.lines = []line{{"chance", r.Optimum.ChanceRelevant, "grey"}}
+	}
+	return figure{"What selection picks", c.draw(), "The score prefers conversations whose questions matter, although it is never told which do; the next model learns from those."}, true
 }
 
 // curves draw each model's training loss with its held-out loss before and after, all on
@@ -248,11 +306,11 @@ func curves(r *eval.Result) []figure {
 			continue
 		}
 		c := chart{id: "curve-" + t.Model, title: "Training loss of " + t.Model, xLabel: "optimiser step", yLabel: "nats per token",
-			yMax: 1.05 * hi, format: axis, height: 260}
+			yMax: 1.05 * hi, format: rate, height: 240, small: true}
 		last := float64(len(t.Loss))
 		c.series = []series{{name: "training", class: "c1", marker: "circle", curve: true, points: thin(t.Loss)}}
 		if t.EvalLoss != [2]float64{} {
-			c.series = append(c.series, series{name: "held out", class: "c2", marker: "diamond", points: []point{
+			c.series = append(c.series, series{name: "held out", class: "c2", marker: "diamond", dots: true, points: []point{
 				{0, t.EvalLoss[0], t.EvalLoss[0], t.EvalLoss[0], "before"}, {last, t.EvalLoss[1], t.EvalLoss[1], t.EvalLoss[1], "after"}}})
 		}
 		for _, v := range niceTicks(0, last, 4) {

@@ -30,6 +30,9 @@ func signed(v float64) string {
 	return "+" + nats(v)
 }
 
+// paperSigned is signed with the one decimal that the paper prints.
+func paperSigned(v float64) string { return minus(fmt.Sprintf("%+.1f", v)) }
+
 // rate formats a share as the paper prints win rates.
 func rate(v float64) string { return minus(fmt.Sprintf("%.3f", v)) }
 

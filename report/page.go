@@ -95,7 +95,7 @@ func newView(d Data) (view, error) {
 		v.Gap = &gap
 	}
 	for _, it := range d.Iterations {
-		v.Iterations = append(v.Iterations, fmt.Sprintf("iteration %d", it.N))
+		v.Iterations = append(v.Iterations, fmt.Sprint(it.N))
 	}
 	if o := d.Result.Optimum; o != nil {
 		v.Optimum = &goldRow{Name: "Optimum", Cells: make([]goldCell, len(d.Result.Models))}

@@ -34,6 +34,12 @@ var paperWinRate = []struct {
 
 const paperWinRateSEM = 0.027
 
+// paperGapGrowth is how much Q-experimental gains on Q-random from m0 to m3.
+func paperGapGrowth() float64 {
+	qa, rand := paperLogProb["qa"], paperLogProb["rand"]
+	return (qa[3] - rand[3]) - (qa[0] - rand[0])
+}
+
 // paperEvalLoss are held-out losses of m1 to m3 after training, in nats per token.
 var paperEvalLoss = []float64{.443, .381, .318}
 
@@ -43,6 +49,6 @@ var shapes = map[string]string{
 	"b": "Win rate over m0 is well above ½ from the first iteration on",
 	"c": "Without regularisation the win rate is far below ½",
 	"d": "Training on the gold response: higher log-probability than the main run, but a win rate of at most ½",
-	"e": "Q_BASE answering on the new model’s conversations wins slightly more than half",
+	"e": "The base model answering on the new model’s conversations wins slightly more than half",
 	"f": "Weaker roleplayers lower the win rate a little",
 }

@@ -69,7 +69,7 @@ func goldRows(r *eval.Result) []goldRow {
 				}
 			}
 			if len(p) > 1 {
-				row.Delta = signed(p[len(p)-1] - p[0])
+				row.Delta = paperSigned(p[len(p)-1] - p[0])
 			}
 		}
 		out = append(out, row)
@@ -95,10 +95,10 @@ func gapRow(r *eval.Result) (goldRow, bool) {
 		}
 		row.Cells[i] = goldCell{Mean: signed(last)}
 		if i < len(paperLogProb["qa"]) {
-			row.Paper[i] = signed(paperLogProb["qa"][i] - paperLogProb["rand"][i])
+			row.Paper[i] = paperSigned(paperLogProb["qa"][i] - paperLogProb["rand"][i])
 		}
 	}
-	row.Change, row.Delta = signed(last-first), signed(6.8)
+	row.Change, row.Delta = signed(last-first), paperSigned(paperGapGrowth())
 	return row, len(r.Models) > 0
 }
 
@@ -185,27 +185,27 @@ func shapeRows(r *eval.Result) []shapeRow {
 
 // trainRow is what one fine-tune did.
 type trainRow struct {
-	Model, Split, Pairs, Complete, Margin, Asked, Chosen, Examples, HeldOut, Tokens, Steps, First, Last, EvalBase, Eval, Paper string
+	Model, Split, Pairs, Complete, Margin, Relevant, Examples, HeldOut, Tokens, Steps, Loss, EvalLoss, Paper string
 }
 
 func trainRows(d Data) []trainRow {
 	var out []trainRow
 	for i, t := range d.Result.Training {
 		row := trainRow{Model: t.Model, Split: t.Split, Margin: signed(t.Margin), Examples: count(t.Examples), Steps: count(len(t.Loss)),
-			Pairs: "–", Complete: "–", HeldOut: "–", Tokens: "–", Asked: "–", Chosen: "–", First: "–", Last: "–", EvalBase: "–", Eval: "–", Paper: "–"}
+			Pairs: "–", Complete: "–", HeldOut: "–", Tokens: "–", Relevant: "–", Loss: "–", EvalLoss: "–", Paper: "–"}
 		for _, it := range d.Iterations {
 			if it.label() == t.Model {
 				row.Pairs, row.Complete, row.HeldOut, row.Tokens = count(it.Pairs), count(it.Complete), count(it.HeldOut), count(it.Tokens)
 			}
 		}
 		if t.Relevant[0] >= 0 {
-			row.Asked, row.Chosen = percent1(t.Relevant[0]), percent1(t.Relevant[1])
+			row.Relevant = percent(t.Relevant[0]) + " → " + percent(t.Relevant[1])
 		}
 		if n := len(t.Loss); n > 0 {
-			row.First, row.Last = rate(t.Loss[0]), rate(t.Loss[n-1])
+			row.Loss = rate(t.Loss[0]) + " → " + rate(t.Loss[n-1])
 		}
 		if t.EvalLoss != [2]float64{} {
-			row.EvalBase, row.Eval = rate(t.EvalLoss[0]), rate(t.EvalLoss[1])
+			row.EvalLoss = rate(t.EvalLoss[0]) + " → " + rate(t.EvalLoss[1])
 		}
 		if i < len(paperEvalLoss) {
 			row.Paper = rate(paperEvalLoss[i])

@@ -53,7 +53,7 @@ func ViewOf(it stargate.Iteration, truth eval.Truth, limit int) IterationView {
 		Dropped: map[string]int{}, Redrawn: map[string]int{}}
 	eval.Count(it.Candidates, v.Dropped, v.Redrawn)
 	if n := len(it.Log.Dropped); n > 0 {
-		v.Dropped["example "+string(stargate.TooLong)] = n
+		v.Dropped["example: "+string(stargate.TooLong)] = n
 	}
 	keys := make([]string, len(it.Candidates))
 	for i, c := range it.Candidates {
@@ -64,7 +64,7 @@ func ViewOf(it stargate.Iteration, truth eval.Truth, limit int) IterationView {
 	for _, s := range it.Selected {
 		responses[s.Pair.Key()] = append(responses[s.Pair.Key()], s)
 		if s.Outcome != stargate.Complete {
-			v.Dropped["response "+string(s.Outcome)]++
+			v.Dropped["response: "+string(s.Outcome)]++
 		}
 	}
 	for _, i := range Pick(keys, limit) {
@@ -116,7 +116,7 @@ func pairView(c stargate.Candidates, selected []stargate.Selected, truth eval.Tr
 				cv.Selected = sel.Outcome == stargate.Complete
 				cv.Response = sel.Response
 				if !cv.Selected {
-					cv.Outcome = "response " + string(sel.Outcome)
+					cv.Outcome = "response: " + string(sel.Outcome)
 				}
 			}
 		}

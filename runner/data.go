@@ -31,7 +31,7 @@ func loadData(e Experiment, seed uint64, s Source) (data, error) {
 	case e.World == "" && s.WorldFile == "":
 		return data{}, fmt.Errorf("experiment %s needs data: give --tasks, --personas and --gold, or --world", e.Name)
 	}
-	world, err := loadWorld(s.WorldFile)
+	world, err := LoadWorld(s.WorldFile)
 	if err != nil {
 		return data{}, err
 	}
@@ -50,7 +50,8 @@ func loadData(e Experiment, seed uint64, s Source) (data, error) {
 	return d, d.Check()
 }
 
-func loadWorld(file string) (*nano.World, error) {
+// LoadWorld reads a world file; "" is the built-in world.
+func LoadWorld(file string) (*nano.World, error) {
 	if file == "" {
 		return nano.Default()
 	}

@@ -111,3 +111,11 @@ func publish(m *local.Model, dir string) error {
 	}
 	return os.Rename(dir+temporarySuffix, dir)
 }
+
+// OpenModel opens a model directory, or with "" the built-in model, for use by itself.
+// Close it when done.
+func OpenModel(dir string, workers int) (*local.Model, error) {
+	engine := local.NewEngine(workers)
+	defer engine.Close() // the model keeps it
+	return openBase(dir, engine)
+}

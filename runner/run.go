@@ -113,7 +113,7 @@ func open(o Options) (_ *session, err error) {
 	}
 	s.config = s.experiment.Algorithm
 	s.config.Seed = o.Seed
-	if s.prompts, err = loadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
+	if s.prompts, err = LoadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
 		return nil, err
 	}
 	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
@@ -164,7 +164,8 @@ func defaultName(experiment string, seed uint64) string {
 	return fmt.Sprintf("%s-seed%d", experiment, seed)
 }
 
-func loadPrompts(set, dir string) (*prompt.Set, error) {
+// LoadPrompts is an embedded prompt set, with the templates of dir over it if dir is not "".
+func LoadPrompts(set, dir string) (*prompt.Set, error) {
 	if dir == "" {
 		return prompt.Embedded(set)
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"stargate/report"
+	"stargate/runner"
+)
+
+func runCommand() *cobra.Command {
+	var o runner.Options
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run an experiment: simulate, select, train, repeat, evaluate, report",
+		Long: `Run an experiment, or go on with one that was stopped: every finished model call is kept in
+the run directory and never made again. The result does not depend on --workers, on how
+often the run was interrupted, or on the machine's speed.
+
+Without data of your own it plays in a small built-in world whose truth is known. With
+--tasks, --personas and --gold (JSON array, JSONL or CSV) it runs on yours; split sizes
+come from the experiment and shrink where there is less.`,
+		Example: `  stargate run
+  stargate run --experiment nano+no-regularization
+  stargate run --experiment paper --model DIR --tasks tasks.json --personas personas.json --gold gold.jsonl
+  stargate run --world world.yaml --model DIR`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return execute(c, o, asJSON)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Experiment, "experiment", "nano", "experiment by name or .yaml file, with ablations after '+' (see stargate experiments)")
+	f.StringVar(&o.Out, "out", "", "run directory (default runs/EXPERIMENT)")
+	f.Uint64Var(&o.Seed, "seed", 0, "names all random draws")
+	f.IntVar(&o.Workers, "workers", 0, "processors to use (default all); changes no result")
+	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model (default the built-in one)")
+	f.StringVar(&o.Source.WorldFile, "world", "", "world file instead of the built-in world")
+	f.StringVar(&o.Source.PromptsDir, "prompts", "", "directory of templates that replace the experiment's, file by file")
+	f.StringVar(&o.Source.Tasks, "tasks", "", "your tasks")
+	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
+	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")
+	f.StringVar(&o.Source.Gold, "gold", "", "gold responses for all pairs of your tasks and personas")
+	f.BoolVar(&asJSON, "json", false, "print report.json instead of tables")
+	return c
+}
+
+// execute runs an experiment and prints what came out.
+func execute(c *cobra.Command, o runner.Options, asJSON bool) error {
+	progress := newProgress(c.ErrOrStderr())
+	o.Version, o.Observe = buildVersion(), progress.observe
+	out, err := runner.Run(c.Context(), o)
+	progress.close()
+	if err != nil {
+		return err
+	}
+	w := c.OutOrStdout()
+	if asJSON {
+		return printJSON(w, out.Result)
+	}
+	if err := report.Text(w, out.Result); err != nil {
+		return err
+	}
+	last := out.Timing.Sessions[len(out.Timing.Sessions)-1]
+	_, err = fmt.Fprintf(w, "\n%.0f s, %d MiB at most. Open %s to see every conversation.\n", last.Seconds, last.PeakMiB, filepath.Join(out.Dir, "report.html"))
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

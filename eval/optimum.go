@@ -1,0 +1,113 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stargate"
+	"stargate/lm"
+)
+
+// optimum simulates a Questioner that knows which attributes matter and asks for nothing
+// else, each once before any is repeated, with the same Roleplayer, lengths, guards and
+// scorer as the models.
+func (e *Evaluation) optimum(ctx context.Context, in Input) error {
+	if in.Truth == nil {
+		return nil
+	}
+	n := len(in.Test.Pairs)
+	best := newCell(n)
+	fresh, asked := make([]int, n), make([]int, n)
+	err := in.each(ctx, "optimum", n, func(ctx context.Context, i int) error {
+		p := in.Test.Pairs[i]
+		attributes := in.Truth.Relevant(p.Task)
+		if len(attributes) == 0 {
+			return nil
+		}
+		var all []stargate.Scored
+		for sample := range in.Config.Samples {
+			s, ok, err := in.knowing(ctx, p, attributes, sample)
+			if err != nil {
+				return fmt.Errorf("optimum, pair %s: %w", p.Key(), err)
+			}
+			if !ok {
+				continue
+			}
+			asked[i] += len(s)
+			fresh[i] += min(len(s), len(attributes))
+			scored, err := best.keep(i, "optimum", p, func() (lm.LogProb, error) {
+				return in.Base.LogProb(ctx, p.Persona.Name, p.Task, s, p.Gold)
+			})
+			if err != nil {
+				return err
+			}
+			all = append(all, scored...)
+		}
+		summarise(best, newCell(n), i, all)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	est := clustered(best.observations(in, nil, 0))
+	if est.N == 0 {
+		return nil
+	}
+	o := &Optimum{GoldLogProb: est.Mean, SEM: est.SEM, N: est.N, ChanceRelevant: in.Truth.Chance()}
+	r, a := 0, 0
+	for i := range fresh {
+		r, a = r+fresh[i], a+asked[i]
+	}
+	o.Relevant = float64(r) / float64(a)
+	for m, model := range in.Models {
+		own := newCell(n)
+		for i := range own.ok {
+			summarise(own, newCell(n), i, e.Rated[m][i].Scored)
+		}
+		d := clustered(own.observations(in, &best, 0))
+		if d.N == 0 {
+			continue
+		}
+		g := Gap{Model: model.Name, Mean: d.Mean, SEM: d.SEM}
+		g.Low, g.High = d.Interval()
+		o.Gaps = append(o.Gaps, g)
+		if o.Reached == "" && g.Reached() {
+			o.Reached = model.Name
+		}
+	}
+	e.Result.Optimum = o
+	return nil
+}
+
+// knowing draws one conversation about attributes. ok is false when the Roleplayer's
+// answer stays malformed, which drops a model's conversation just so.
+func (in Input) knowing(ctx context.Context, p stargate.Pair, attributes []string, sample int) (s []stargate.Turn, ok bool, err error) {
+	from := int(stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample) % uint64(len(attributes)))
+	for k := range in.turns(p) {
+		q := in.Truth.Ask(attributes[(from+k)%len(attributes)], stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample, k))
+		answer, ok, err := in.answer(ctx, p, s, q, sample, k)
+		if err != nil || !ok {
+			return nil, false, err
+		}
+		s = append(s, stargate.Turn{Question: q, Answer: answer})
+	}
+	return s, true, nil
+}
+
+// answer draws the Roleplayer's answer to q, again while it is malformed.
+func (in Input) answer(ctx context.Context, p stargate.Pair, s []stargate.Turn, q string, sample, k int) (string, bool, error) {
+	for attempt := range 1 + in.Config.Redraws {
+		c, err := in.Roleplayer.Answer(ctx, p.Persona, p.Task, s, q, stargate.Seed(in.Config.Seed, "optimum answer", p.Key(), sample, k, attempt))
+		switch {
+		case errors.Is(err, lm.ErrContextLength):
+			return "", false, nil
+		case errors.Is(err, lm.ErrRefused):
+		case err != nil:
+			return "", false, err
+		case stargate.CheckAnswer(c, p) == "":
+			return c.Text, true, nil
+		}
+	}
+	return "", false, nil
+}
