@@ -107,11 +107,7 @@ func TestParityWithPyTorch(t *testing.T) {
 				worst = max(worst, check("gradient of "+p.Name, relative(p.Data, f.Gradients[p.Name])))
 			}
 
-			var tensors []optim.Tensor
-			for i, p := range m.Params() {
-				tensors = append(tensors, optim.Tensor{Param: p.Data, Grad: tr.Gradient().Params()[i].Data, Decay: p.Decay})
-			}
-			opt := optim.NewAdamW(optim.Options{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Decay: 0.1, MaxNorm: 0.5}, tensors)
+			opt := optim.NewAdamW(optim.Options{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Decay: 0.1, MaxNorm: 0.5}, tensorsOf(tr))
 			steps := 0.0
 			for i, want := range f.Losses {
 				tr.ZeroGradient()

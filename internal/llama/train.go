@@ -88,6 +88,10 @@ func (t *Trainer) run(seqs []Sequence, scale float64, gradient bool) (sum float6
 	if gradient {
 		t.backward.packBackward(t.pool, t.model)
 	}
+	// Memory grows to the largest microbatch at once, not step by step.
+	if i := largest(batches); i > 0 {
+		t.act.prepare(t.model.Config, batches[i], gradient)
+	}
 	for _, b := range batches {
 		t.act.prepare(t.model.Config, b, gradient)
 		t.forwardPass(b, gradient)

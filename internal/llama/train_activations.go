@@ -46,8 +46,7 @@ func chunkRows(vocab int) int { return min(max(1<<20/vocab, 256), microbatchRows
 
 // prepare sizes the buffers for one microbatch. Without gradient all layers share one set.
 func (a *activations) prepare(c Config, batch []span, gradient bool) {
-	tail := batch[len(batch)-1]
-	n := tail.start + len(tail.tokens)
+	n := rowsOf(batch)
 	a.rows = n
 	a.tokens = grow(a.tokens, n)
 	layers := 1

@@ -49,6 +49,23 @@ func microbatches(c Config, seqs []Sequence) (batches [][]span, longest int, err
 	return batches, longest, nil
 }
 
+// rowsOf is the number of rows of a microbatch.
+func rowsOf(batch []span) int {
+	tail := batch[len(batch)-1]
+	return tail.start + len(tail.tokens)
+}
+
+// largest is the index of the microbatch with the most rows.
+func largest(batches [][]span) int {
+	best := 0
+	for i, b := range batches {
+		if rowsOf(b) > rowsOf(batches[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
 func newSpan(c Config, s Sequence) (span, error) {
 	if len(s.Loss) != len(s.Tokens) {
 		return span{}, fmt.Errorf("%d tokens but %d loss flags; give one flag per token", len(s.Tokens), len(s.Loss))
