@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"stargate"
 	"stargate/lm"
@@ -54,7 +55,7 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 	if est.N == 0 {
 		return nil
 	}
-	o := &Optimum{GoldLogProb: est.Mean, SEM: est.SEM, N: est.N, ChanceRelevant: in.Truth.Chance()}
+	o := &Optimum{GoldLogProb: est.Mean, SEM: est.SEM, N: est.N, ChanceRelevant: in.Truth.Chance(), Gaps: []Gap{}}
 	r, a := 0, 0
 	for i := range fresh {
 		r, a = r+fresh[i], a+asked[i]
@@ -106,7 +107,7 @@ func (in Input) answer(ctx context.Context, p stargate.Pair, s []stargate.Turn, 
 		case err != nil:
 			return "", false, err
 		case stargate.CheckAnswer(c, p) == "":
-			return c.Text, true, nil
+			return strings.TrimSpace(c.Text), true, nil
 		}
 	}
 	return "", false, nil
