@@ -27,6 +27,7 @@ type Truth interface {
 
 // Input is everything an evaluation needs.
 type Input struct {
+	Experiment   string // its name; tells whether the run is itself an ablation
 	Config       stargate.Config
 	Base         stargate.Base
 	Models       []Model // m0 first
@@ -60,7 +61,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	e := &Evaluation{Result: &Result{Seed: in.Config.Seed,
+	e := &Evaluation{Result: &Result{Experiment: in.Experiment, Seed: in.Config.Seed,
 		WinRate: []WinRate{}, Training: []Training{}, // in JSON an empty list, not null
 		Dropped: map[string]int{}, Redrawn: map[string]int{}, Calls: map[string]Calls{}}}
 	for _, m := range in.Models {

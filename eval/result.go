@@ -82,8 +82,9 @@ type Turns struct {
 	N     int     `json:"n"`
 }
 
-// Questions describes what a model asks on the test split. Shares are of questions;
-// relevant and redundant need a world whose truth is known and are -1 elsewhere.
+// Questions describes what a model asks on the test split. Shares are of the questions in
+// complete conversations. Relevant needs a world whose truth is known and is -1 elsewhere;
+// redundant counts there what is repeated word for word.
 type Questions struct {
 	Model       string  `json:"model"`
 	Wellformed  float64 `json:"wellformed"`   // of all questions drawn, those thrown away included
