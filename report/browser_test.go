@@ -204,7 +204,7 @@ func TestBrowserScreens(t *testing.T) {
 			t.Fatal(err)
 		}
 		do(t, ctx, chromedp.Navigate(url), chromedp.Evaluate[chromedp.Void](
-			`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { d.hidden = i > 3; d.open = i == 1 }))`))
+			`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { d.hidden = i > 3; d.open = i == 1 }))`), chromedp.Sleep(300*time.Millisecond))
 		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		if err != nil {
 			t.Fatal(err)

@@ -157,7 +157,7 @@ func (c chart) draw() drawing {
 		if l.marker != "" {
 			dl.Path = marker(l.marker, labelLeft+5, l.at)
 		} else {
-			dl.Dash = fmt.Sprintf("M%s %sh12", px(labelLeft-1), px(l.at))
+			dl.Dash = fmt.Sprintf("M%s %sh10", px(labelLeft-1), px(l.at))
 		}
 		if math.Abs(l.at-l.want) > 4 {
 			dl.Leader = fmt.Sprintf("M%s %sL%s %s", px(plotRight+1), px(l.want), px(labelLeft-3), px(l.at))
@@ -326,7 +326,7 @@ func niceTicks(lo, hi float64, n int) []float64 {
 	}
 	step := math.Pow(10, math.Floor(math.Log10(raw)))
 	for _, f := range []float64{1, 2, 5, 10} {
-		if f*step >= raw {
+		if f*step >= 0.8*raw {
 			step *= f
 			break
 		}

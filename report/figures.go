@@ -286,7 +286,7 @@ func selectionFigure(r *eval.Result) (figure, bool) {
 	if r.Optimum != nil {
 		c.lines = []line{{"chance", r.Optimum.ChanceRelevant, "grey"}}
 	}
-	return figure{"What selection picks", c.draw(), "The score prefers conversations whose questions matter, although it is never told which do; the next model learns from those."}, true
+	return figure{"What selection picks", c.draw(), "Selection knows the score alone, not what is relevant. Where the selected lie above all candidates, the score prefers questions that matter, and the next model learns from those."}, true
 }
 
 // curves draw each model's training loss with its held-out loss before and after, all on

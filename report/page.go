@@ -125,11 +125,11 @@ func tiles(d Data) []tile {
 	a, okA := gold(r, eval.QExperimental, m0, eval.All)
 	b, okB := gold(r, eval.QExperimental, mN, eval.All)
 	if okA && okB {
-		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; paper +20.6"})
+		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; paper " + paperSigned(paperLogProb["qa"][3]-paperLogProb["qa"][0])})
 	}
 	if gap, ok := gapRow(r); ok {
 		n := len(gap.Cells)
-		out = append(out, tile{"Gap over random personas", gap.Cells[0].Mean + " → " + gap.Cells[n-1].Mean, "nats, Q-experimental − Q-random; paper +10.2 → +17.0"})
+		out = append(out, tile{"Gap over random personas", gap.Cells[0].Mean + " → " + gap.Cells[n-1].Mean, "nats, Q-experimental − Q-random; paper " + paperSigned(paperGap(0)) + " → " + paperSigned(paperGap(3))})
 	}
 	if q, ok := relevance(d); ok {
 		t := tile{"Relevant questions", q.from + " → " + q.to, ""}

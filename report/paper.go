@@ -34,11 +34,8 @@ var paperWinRate = []struct {
 
 const paperWinRateSEM = 0.027
 
-// paperGapGrowth is how much Q-experimental gains on Q-random from m0 to m3.
-func paperGapGrowth() float64 {
-	qa, rand := paperLogProb["qa"], paperLogProb["rand"]
-	return (qa[3] - rand[3]) - (qa[0] - rand[0])
-}
+// paperGap is Q-experimental minus Q-random at model m_i.
+func paperGap(i int) float64 { return paperLogProb["qa"][i] - paperLogProb["rand"][i] }
 
 // paperEvalLoss are held-out losses of m1 to m3 after training, in nats per token.
 var paperEvalLoss = []float64{.443, .381, .318}

@@ -95,10 +95,10 @@ func gapRow(r *eval.Result) (goldRow, bool) {
 		}
 		row.Cells[i] = goldCell{Mean: signed(last)}
 		if i < len(paperLogProb["qa"]) {
-			row.Paper[i] = paperSigned(paperLogProb["qa"][i] - paperLogProb["rand"][i])
+			row.Paper[i] = paperSigned(paperGap(i))
 		}
 	}
-	row.Change, row.Delta = signed(last-first), paperSigned(paperGapGrowth())
+	row.Change, row.Delta = signed(last-first), paperSigned(paperGap(3)-paperGap(0))
 	return row, len(r.Models) > 0
 }
 
