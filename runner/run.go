@@ -19,8 +19,9 @@ import (
 
 // Options are a run's inputs.
 type Options struct {
-	Experiment string // name or file, with "+ablation"
-	Out        string // run directory; "" = runs/<experiment>, with the seed if it is not 0
+	Experiment string      // name or file, with "+ablation"
+	Resolved   *Experiment // instead of Experiment: that of a manifest
+	Out        string      // run directory; "" = runs/<experiment>, with the seed if it is not 0
 	Seed       uint64
 	Workers    int // 0 = one per processor; changes no result
 	Version    string
@@ -108,7 +109,10 @@ type session struct {
 
 func open(o Options) (_ *session, err error) {
 	s := &session{clock: startClock(), notify: o.Observe}
-	if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
+	if o.Resolved != nil {
+		s.experiment = *o.Resolved
+		s.experiment.Algorithm.Concurrency = stargate.Paper().Concurrency // no part of a manifest
+	} else if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
 		return nil, err
 	}
 	s.config = s.experiment.Algorithm

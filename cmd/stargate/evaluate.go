@@ -26,7 +26,7 @@ func evalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return execute(c, runner.Options{Experiment: m.Experiment.Name, Out: args[0], Seed: m.Seed, Workers: workers, Source: m.Source}, asJSON)
+			return execute(c, runner.Options{Resolved: &m.Experiment, Out: args[0], Seed: m.Seed, Workers: workers, Source: m.Source}, asJSON)
 		},
 	}
 	c.Flags().IntVar(&workers, "workers", 0, "processors to use (default all); changes no result")
