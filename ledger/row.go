@@ -45,10 +45,10 @@ func (r row) completion() (lm.Completion, error) {
 	return c, nil
 }
 
-// rowOfLogProb refuses a score that is not a number: SQLite would store it as NULL, and
-// nobody can rank by it.
+// rowOfLogProb turns a sum of -0 into 0, which is how SQLite gives it back, and refuses a
+// score that is not a number: SQLite would store it as NULL, and nobody can rank by it.
 func rowOfLogProb(l lm.LogProb) (row, error) {
-	r := row{tokensIn: l.Usage.PromptTokens, tokensOut: l.Usage.CompletionTokens, score: l.Sum}
+	r := row{tokensIn: l.Usage.PromptTokens, tokensOut: l.Usage.CompletionTokens, score: l.Sum + 0}
 	bad := math.IsNaN(l.Sum)
 	for _, t := range l.Tokens {
 		bad = bad || math.IsNaN(t.LogProb)
