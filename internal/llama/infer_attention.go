@@ -1,6 +1,10 @@
 package llama
 
-import "stargate/internal/kernel"
+import (
+	"math"
+
+	"stargate/internal/kernel"
+)
 
 // attend is one worker's scratch for attention over pages. B ≤ queryBlock is the number of
 // queries at a time, G the query heads of a key/value head; rows are (query, head) pairs.
@@ -9,6 +13,9 @@ type attend struct {
 	weight []float32 // (B*G, stride): scores, then softmax weights
 	out    []float32 // (B*G, HD)
 }
+
+// hidden is the score of a key behind the query.
+var hidden = float32(math.Inf(-1))
 
 // run computes, for one span whose rows begin at row and one key/value head, the keys and
 // values of its tokens, which it stores, and the outputs of the head's G query heads.
@@ -62,7 +69,10 @@ func (w *attend) block(d *Decoder, s *Span, qkv, out []float32, from, to, layer 
 	for r := range n * g {
 		seen := first + r/g + 1
 		weights := w.weight[r*stride:][:Pages(seen)*PageTokens]
-		kernel.Softmax(weights[:seen], a.scale)
+		for i := range weights[seen:] { // whole pages are faster, and future keys get no weight
+			weights[seen+i] = hidden
+		}
+		kernel.Softmax(weights, a.scale)
 		clear(weights[seen:])
 	}
 	for j, page := range pages {

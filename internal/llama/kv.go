@@ -1,8 +1,8 @@
 package llama
 
 import (
-	"container/heap"
 	"fmt"
+	"math/bits"
 
 	"stargate/internal/kernel"
 )
@@ -26,19 +26,25 @@ const slabBytes = 8 << 20
 // pages at the same time.
 type Cache struct {
 	capacity int
-	perSlab  int // pages of a slab
+	perSlab  int // pages of a slab, a multiple of groupPages
 	layers   int
 	heads    int // key/value heads
 	headDim  int
 	slabs    [][]float32
-	refs     []int32  // by page
-	free     pageHeap // lowest first: neighbours in a sequence tend to be neighbours in memory
+	refs     []int32 // by page
+	free     []uint8 // by group of pages: a bit for each free page
+	whole    []int32 // groups with no page in use, and some that were that once
+	unused   int     // free pages
 }
+
+// groupPages is the number of neighbouring pages that a sequence gets one after the other
+// while there are enough: products with neighbouring panels are faster.
+const groupPages = 4
 
 // NewCache makes a cache of at most pages pages for models of configuration c.
 func NewCache(c Config, pages int) *Cache {
 	k := &Cache{capacity: pages, layers: c.NumHiddenLayers, heads: c.NumKeyValueHeads, headDim: c.HeadDim}
-	k.perSlab = max(1, min(64, pages, slabBytes/(4*k.pageFloats())))
+	k.perSlab = max(1, min(16, pages/groupPages, slabBytes/(4*groupPages*k.pageFloats()))) * groupPages
 	return k
 }
 
@@ -54,25 +60,64 @@ func Pages(n int) int { return (n + PageTokens - 1) / PageTokens }
 func (k *Cache) Capacity() int { return k.capacity }
 
 // Free is the number of pages that can still be allocated.
-func (k *Cache) Free() int { return k.capacity - len(k.refs) + len(k.free) }
+func (k *Cache) Free() int { return k.capacity - len(k.refs) + k.unused }
 
 // Alloc takes a page with one reference and any contents; ok is false when none is left.
-func (k *Cache) Alloc() (p Page, ok bool) {
-	if len(k.free) == 0 {
-		first := len(k.refs)
-		n := min(k.perSlab, k.capacity-first)
-		if n <= 0 {
-			return 0, false
-		}
-		k.slabs = append(k.slabs, make([]float32, k.perSlab*k.pageFloats()))
-		for i := range n {
-			k.refs = append(k.refs, 0)
-			heap.Push(&k.free, Page(first+i))
+// after is the page before it in the sequence, or -1.
+func (k *Cache) Alloc(after Page) (p Page, ok bool) {
+	if next := after + 1; next%groupPages != 0 && int(next) < len(k.refs) && k.refs[next] == 0 {
+		return k.take(next), true
+	}
+	for more := true; more; more = k.extend() {
+		for len(k.whole) > 0 {
+			last := len(k.whole) - 1
+			group := k.whole[last]
+			if k.whole = k.whole[:last]; k.free[group] == 1<<groupPages-1 {
+				return k.take(Page(group * groupPages)), true
+			}
 		}
 	}
-	p = heap.Pop(&k.free).(Page)
+	if k.unused == 0 {
+		return 0, false
+	}
+	for group, free := range k.free { // only when nearly full
+		if free != 0 {
+			return k.take(Page(group*groupPages + bits.TrailingZeros8(free))), true
+		}
+	}
+	panic("llama: pages are counted as free that are not")
+}
+
+func (k *Cache) take(p Page) Page {
 	k.refs[p] = 1
-	return p, true
+	k.free[p/groupPages] &^= 1 << (p % groupPages)
+	k.unused--
+	return p
+}
+
+// extend takes memory for another slab; false when the capacity is reached.
+func (k *Cache) extend() bool {
+	first := len(k.refs)
+	n := min(k.perSlab, k.capacity-first)
+	if n <= 0 {
+		return false
+	}
+	k.slabs = append(k.slabs, make([]float32, k.perSlab*k.pageFloats()))
+	k.refs = append(k.refs, make([]int32, n)...)
+	k.free = append(k.free, make([]uint8, (n+groupPages-1)/groupPages)...)
+	for i := n - 1; i >= 0; i-- {
+		k.giveBack(Page(first + i))
+	}
+	return true
+}
+
+func (k *Cache) giveBack(p Page) {
+	group := p / groupPages
+	k.free[group] |= 1 << (p % groupPages)
+	k.unused++
+	if k.free[group] == 1<<groupPages-1 {
+		k.whole = append(k.whole, int32(group))
+	}
 }
 
 // Retain adds a reference to p.
@@ -83,7 +128,7 @@ func (k *Cache) Release(p Page) {
 	k.refs[p]--
 	switch {
 	case k.refs[p] == 0:
-		heap.Push(&k.free, p)
+		k.giveBack(p)
 	case k.refs[p] < 0:
 		panic(fmt.Sprintf("llama: page %d released more often than retained", p))
 	}
@@ -129,26 +174,12 @@ func (k *Cache) run(ps []Page) int {
 
 // store writes the key and value of one position, slot being its place in page p.
 func (k *Cache) store(p Page, slot, layer, head int, key, value []float32) {
-	dst := k.keys(p, 1, layer, head).Data
+	dst := k.keys(p, 1, layer, head).Data[slot:]
 	for i, x := range key {
-		dst[i*PageTokens+slot] = x
+		dst[i*PageTokens] = x
 	}
 	dst = k.values(p, layer, head).Data
 	for i := 0; i < len(value); i += kernel.PanelWidth {
 		copy(dst[(i/kernel.PanelWidth*PageTokens+slot)*kernel.PanelWidth:][:kernel.PanelWidth], value[i:])
 	}
-}
-
-// pageHeap is a heap.Interface, smallest first.
-type pageHeap []Page
-
-func (h pageHeap) Len() int           { return len(h) }
-func (h pageHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h pageHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *pageHeap) Push(x any)        { *h = append(*h, x.(Page)) }
-func (h *pageHeap) Pop() any {
-	last := len(*h) - 1
-	x := (*h)[last]
-	*h = (*h)[:last]
-	return x
 }

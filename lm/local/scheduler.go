@@ -227,7 +227,11 @@ func (s *scheduler) firstPage(q *sequence) (pendingPage, bool) {
 // q itself.
 func (s *scheduler) provide(q *sequence, n int) bool {
 	for len(q.pages) < n {
-		page, ok := s.cache.Alloc()
+		last := llama.Page(-1)
+		if len(q.pages) > 0 {
+			last = q.pages[len(q.pages)-1]
+		}
+		page, ok := s.cache.Alloc(last)
 		if ok {
 			q.pages = append(q.pages, page)
 			continue
@@ -235,9 +239,8 @@ func (s *scheduler) provide(q *sequence, n int) bool {
 		if s.tree.evict() {
 			continue
 		}
-		last := len(s.running) - 1
-		youngest := s.running[last]
-		s.running = s.running[:last]
+		youngest := s.running[len(s.running)-1]
+		s.running = s.running[:len(s.running)-1]
 		s.drop(youngest)
 		youngest.computed = 0
 		if youngest.score != nil {
