@@ -22,7 +22,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 	q := Questions{Model: model, Relevant: -1, Redundant: -1}
 	wellformed, drawn, words, redundant := 0, 0, 0, 0
 	distinct := map[string]bool{}
-	var obs []observation
+	var parts []part
 	for _, c := range rated {
 		relevant := map[string]bool{}
 		if in.Truth != nil {
@@ -63,7 +63,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 			}
 		}
 		if asked > 0 {
-			obs = append(obs, observation{c.Pair.Task.ID, c.Pair.Persona.ID, float64(hit) / float64(asked)})
+			parts = append(parts, part{c.Pair.Task.ID, c.Pair.Persona.ID, hit, asked})
 		}
 	}
 	if q.N == 0 {
@@ -72,7 +72,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 	q.Wellformed, q.Distinct, q.Words = float64(wellformed)/float64(drawn), float64(len(distinct))/float64(q.N), float64(words)/float64(q.N)
 	q.Redundant = float64(redundant) / float64(q.N)
 	if in.Truth != nil {
-		est := clustered(obs)
+		est := ratio(parts)
 		q.Relevant, q.RelevantSEM = est.Mean, est.SEM
 	}
 	return q

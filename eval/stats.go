@@ -83,6 +83,32 @@ func (e Estimate) Interval() (low, high float64) {
 	return e.Mean - t*e.SEM, e.Mean + t*e.SEM
 }
 
+// part is hits out of n trials of one pair.
+type part struct {
+	task, persona string
+	hits, n       int
+}
+
+// ratio estimates a share of all trials, pairs with more trials weighing more. Its error
+// is that of the ratio linearised around the estimate (Cochran, Sampling Techniques, chapter 6).
+func ratio(parts []part) Estimate {
+	hits, n := 0, 0
+	for _, p := range parts {
+		hits, n = hits+p.hits, n+p.n
+	}
+	if n == 0 {
+		return Estimate{}
+	}
+	r, perPair := float64(hits)/float64(n), float64(n)/float64(len(parts))
+	obs := make([]observation, len(parts))
+	for i, p := range parts {
+		obs[i] = observation{p.task, p.persona, (float64(p.hits) - r*float64(p.n)) / perPair}
+	}
+	est := clustered(obs)
+	est.Mean = r
+	return est
+}
+
 // share is the estimate of a share with its 95 % interval inside [0, 1]. Where all values
 // are alike there is no spread to estimate an error from, and Wilson's interval stands in.
 func share(obs []observation) (est Estimate, low, high float64) {
