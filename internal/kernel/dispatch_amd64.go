@@ -8,7 +8,25 @@ import (
 
 //go:generate go run -C avogen . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg kernel
 
-var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA && os.Getenv("STARGATE_KERNEL") != "portable"
+// The kernels in use. STARGATE_KERNEL=portable or avx2 asks for less than the processor
+// can do; the bits of avx2 and avx512 are the same.
+var fast, wide = detect(os.Getenv("STARGATE_KERNEL"))
+
+func detect(limit string) (avx2, avx512 bool) {
+	avx2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && limit != "portable"
+	return avx2, avx2 && cpu.X86.HasAVX512F && limit != "avx2"
+}
+
+// Level names the kernels in use: "avx512", "avx2" or "portable".
+func Level() string {
+	switch {
+	case wide:
+		return "avx512"
+	case fast:
+		return "avx2"
+	}
+	return "portable"
+}
 
 // Fast reports whether the assembly kernels are in use.
 func Fast() bool { return fast }
@@ -18,35 +36,6 @@ func flag(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func multiply(rows, k int, a []float32, lda, ks int, panel, c []float32, ldc int, add bool) {
-	if !fast {
-		multiplyRef(rows, k, a, lda, ks, panel, c, ldc, add)
-		return
-	}
-	switch rows {
-	case 6:
-		multiply6(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	case 5:
-		multiply5(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	case 4:
-		multiply4(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	case 3:
-		multiply3(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	case 2:
-		multiply2(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	case 1:
-		multiply1(k, &a[0], lda*4, ks*4, &panel[0], &c[0], ldc*4, flag(add))
-	}
-}
-
-func multiplyRow(k int, a []float32, ks int, panels []float32, stride int, c []float32, add bool) {
-	if !fast {
-		multiplyRowRef(k, a, ks, panels, stride, c, add)
-		return
-	}
-	multiplyRow4(k, &a[0], ks*4, &panels[0], stride*4, &c[0], flag(add))
 }
 
 func copyColumns(dst, src []float32, ld, k int) {

@@ -2,15 +2,21 @@
 
 package kernel
 
+// Level names the kernels in use: "avx512", "avx2" or "portable".
+func Level() string { return "portable" }
+
 // Fast reports whether the assembly kernels are in use.
 func Fast() bool { return false }
 
-func multiply(rows, k int, a []float32, lda, ks int, panel, c []float32, ldc int, add bool) {
-	multiplyRef(rows, k, a, lda, ks, panel, c, ldc, add)
-}
+const (
+	tallest      = 6 // rows of the tallest micro-kernel
+	tallestOfAll = 6
+)
 
-func multiplyRow(k int, a []float32, ks int, panels []float32, stride int, c []float32, add bool) {
-	multiplyRowRef(k, a, ks, panels, stride, c, add)
+func panelsFor(int) int { return 1 }
+
+func multiply(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
+	multiplyRef(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
 }
 
 func copyColumns(dst, src []float32, ld, k int)          { copyColumnsRef(dst, src, ld, k) }

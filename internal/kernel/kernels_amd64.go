@@ -2,61 +2,160 @@
 
 package kernel
 
-// multiply1 computes 1 rows of 16 columns.
-func multiply1(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply1x16AVX2 multiplies 1 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply1x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply2 computes 2 rows of 16 columns.
-func multiply2(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply2x16AVX2 multiplies 2 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply2x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply3 computes 3 rows of 16 columns.
-func multiply3(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply3x16AVX2 multiplies 3 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply3x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply4 computes 4 rows of 16 columns.
-func multiply4(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply4x16AVX2 multiplies 4 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply4x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply5 computes 5 rows of 16 columns.
-func multiply5(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply5x16AVX2 multiplies 5 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply5x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply6 computes 6 rows of 16 columns.
-func multiply6(k int, a *float32, lda int, ks int, panel *float32, c *float32, ldc int, add int)
+// multiply6x16AVX2 multiplies 6 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply6x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiplyRow4 computes one row of 64 columns.
-func multiplyRow4(k int, a *float32, ks int, panels *float32, stride int, c *float32, add int)
+// multiply1x16AVX512 multiplies 1 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply1x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply2x16AVX512 multiplies 2 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply2x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply3x16AVX512 multiplies 3 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply3x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply4x16AVX512 multiplies 4 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply4x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply5x16AVX512 multiplies 5 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply5x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply6x16AVX512 multiplies 6 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply6x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply7x16AVX512 multiplies 7 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply7x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply8x16AVX512 multiplies 8 rows of A by 1 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply8x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply1x64AVX2 multiplies 1 rows of A by 4 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply1x64AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply2x32AVX2 multiplies 2 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply2x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply3x32AVX2 multiplies 3 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply3x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply1x64AVX512 multiplies 1 rows of A by 4 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply1x64AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply2x32AVX512 multiplies 2 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply2x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply3x32AVX512 multiplies 3 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply3x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
 // copyColumns16 copies 16 columns of k rows; ld is in bytes.
+//
+//go:noescape
 func copyColumns16(dst *float32, src *float32, ld int, k int)
 
 // transpose8 transposes an 8x8 block; strides are in bytes.
+//
+//go:noescape
 func transpose8(dst *float32, ldd int, src *float32, lds int)
 
+//go:noescape
 func dotAVX(x *float32, y *float32, n int) float32
 
+//go:noescape
 func addAVX(x *float32, y *float32, n int)
 
+//go:noescape
 func axpyAVX(y *float32, x *float32, n int, a float32)
 
+//go:noescape
 func scaleAVX(x *float32, n int, s float32)
 
+//go:noescape
 func maximumAVX(x *float32, n int) float32
 
+//go:noescape
 func expSumAVX(x *float32, n int, s float32, m float32) float32
 
+//go:noescape
 func expSum64AVX(x *float32, n int, m float32) float64
 
+//go:noescape
 func sumSquaresAVX(x *float32, n int) float64
 
+//go:noescape
 func softmaxGradAVX(dp *float32, p *float32, n int, d float32, s float32)
 
+//go:noescape
 func normScaleAVX(y *float32, x *float32, w *float32, n int, r float32)
 
+//go:noescape
 func normGradWeightAVX(dw *float32, dy *float32, x *float32, w *float32, n int, r float32) float32
 
+//go:noescape
 func normGradInputAVX(dx *float32, dy *float32, x *float32, w *float32, n int, r float32, c float32)
 
+//go:noescape
 func swiGLUAVX(h *float32, gate *float32, up *float32, n int)
 
+//go:noescape
 func swiGLUGradAVX(dh *float32, gate *float32, up *float32, n int)
 
+//go:noescape
 func rotateAVX(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
 
+//go:noescape
 func adamWAVX(p *float32, grad *float32, m *float32, v *float32, n int, constants *float32)

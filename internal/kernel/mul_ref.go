@@ -1,31 +1,27 @@
 package kernel
 
-// multiplyRef is the specification of the micro-kernel: a tile of C, rows × PanelWidth,
-// from rows of A and a panel of B. Element (i, k) of A is a[i*lda+k*ks].
-func multiplyRef(rows, k int, a []float32, lda, ks int, panel, c []float32, ldc int, add bool) {
+// multiplyRef is the specification of the micro-kernels: a tile of C, rows × panels*16,
+// from rows of A and panels of B that lie stride elements apart. Element (i, k) of A is
+// a[i*lda+k*ks].
+func multiplyRef(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
 	for i := range rows {
-		var sum [PanelWidth]float32
-		for x := range k {
-			v := a[i*lda+x*ks]
-			for j, w := range panel[x*PanelWidth:][:PanelWidth] {
-				sum[j] += v * w
+		for p := range panels {
+			var sum [PanelWidth]float32
+			for x := range k {
+				v := a[i*lda+x*ks]
+				for j, w := range (*[PanelWidth]float32)(b[p*stride+x*PanelWidth:]) {
+					sum[j] += v * w
+				}
+			}
+			row := c[i*ldc+p*PanelWidth:][:PanelWidth]
+			for j := range row {
+				if add {
+					row[j] += sum[j]
+				} else {
+					row[j] = sum[j]
+				}
 			}
 		}
-		row := c[i*ldc:][:PanelWidth]
-		for j := range row {
-			if add {
-				row[j] += sum[j]
-			} else {
-				row[j] = sum[j]
-			}
-		}
-	}
-}
-
-// multiplyRowRef is one row against four panels that lie stride elements apart.
-func multiplyRowRef(k int, a []float32, ks int, panels []float32, stride int, c []float32, add bool) {
-	for p := range 4 {
-		multiplyRef(1, k, a, 0, ks, panels[p*stride:][:k*PanelWidth], c[p*PanelWidth:], 0, add)
 	}
 }
 

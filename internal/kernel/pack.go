@@ -3,9 +3,6 @@ package kernel
 // PanelWidth is the number of columns of a panel: two AVX2 registers.
 const PanelWidth = 16
 
-// tileRows is the number of rows of the largest micro-kernel.
-const tileRows = 6
-
 // Packed is a right-hand matrix B (K, N) in panels of PanelWidth columns: panel p holds
 // columns 16p … 16p+15, row after row, zero padded. Data is [panel][K][PanelWidth].
 type Packed struct {
@@ -54,6 +51,9 @@ func (b *Packed) pack(src []float32, ld, p0, p1 int) {
 	if b.K == 0 {
 		return
 	}
+	if p0 < p1 {
+		_ = src[(b.K-1)*ld+min(p1*PanelWidth, b.N)-1] // assembly checks no bounds
+	}
 	for p := p0; p < p1; p++ {
 		j, width := p*PanelWidth, min(PanelWidth, b.N-p*PanelWidth)
 		dst := b.Data[p*b.K*PanelWidth:][:b.K*PanelWidth]
@@ -69,6 +69,12 @@ func (b *Packed) pack(src []float32, ld, p0, p1 int) {
 }
 
 func (b *Packed) packTransposed(w []float32, ld, p0, p1 int) {
+	if b.K == 0 {
+		return
+	}
+	if p0 < p1 {
+		_ = w[(min(p1*PanelWidth, b.N)-1)*ld+b.K-1] // assembly checks no bounds
+	}
 	for p := p0; p < p1; p++ {
 		j, width := p*PanelWidth, min(PanelWidth, b.N-p*PanelWidth)
 		dst := b.Data[p*b.K*PanelWidth:][:b.K*PanelWidth]

@@ -15,8 +15,8 @@ type Pool struct {
 	fn      func(worker int)
 	closed  bool
 	slots   []slot
-	pack    Packed    // scratch of MulTN
-	tiles   []scratch // per worker
+	next    atomic.Int64 // the first block of each that nobody has taken
+	scratch []scratch    // of MulTN, per worker
 }
 
 type slot struct {
@@ -24,8 +24,6 @@ type slot struct {
 	wake   chan struct{}
 	_      [40]byte // own cache line
 }
-
-type scratch struct{ a []float32 }
 
 // spins is how often a worker looks for work before it parks: about 50 µs.
 const spins = 30000
@@ -36,7 +34,7 @@ func NewPool(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: workers, slots: make([]slot, workers), tiles: make([]scratch, workers)}
+	p := &Pool{workers: workers, slots: make([]slot, workers), scratch: make([]scratch, workers)}
 	for i := 1; i < workers; i++ {
 		p.slots[i].wake = make(chan struct{}, 1)
 		go p.loop(i)
@@ -124,6 +122,31 @@ func (p *Pool) For(n, grain int, fn func(worker, lo, hi int)) {
 		lo, hi := units*w/p.workers*grain, min(units*(w+1)/p.workers*grain, n)
 		if lo < hi {
 			fn(w, lo, hi)
+		}
+	})
+}
+
+// each divides [0, n) into contiguous blocks that begin at multiples of grain, about
+// perWorker for each worker, and calls fn for each. Workers take the blocks as they become
+// free, so that one which the system interrupts does not hold up the others: fn must
+// compute the same whatever the worker and the block.
+func (p *Pool) each(n, grain, perWorker int, fn func(worker, lo, hi int)) {
+	units := (n + grain - 1) / grain
+	blocks := min(units, perWorker*p.workers)
+	if blocks <= 1 || p.workers == 1 {
+		if n > 0 {
+			fn(0, 0, n)
+		}
+		return
+	}
+	p.next.Store(0)
+	p.Run(func(w int) {
+		for {
+			i := int(p.next.Add(1)) - 1
+			if i >= blocks {
+				return
+			}
+			fn(w, units*i/blocks*grain, min(units*(i+1)/blocks*grain, n))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-// Command avogen writes the AVX2 and FMA kernels of package kernel. Run it by
+// Command avogen writes the AVX2 and AVX-512 kernels of package kernel. Run it by
 // "go generate" in the parent directory.
 package main
 
@@ -6,9 +6,16 @@ import . "github.com/mmcloughlin/avo/build"
 
 func main() {
 	for rows := 1; rows <= 6; rows++ {
-		multiply(rows)
+		avx2.multiply(rows, 1)
 	}
-	multiplyRow()
+	for rows := 1; rows <= 8; rows++ {
+		avx512.multiply(rows, 1)
+	}
+	for _, u := range []unit{avx2, avx512} {
+		u.multiply(1, 4)
+		u.multiply(2, 2)
+		u.multiply(3, 2)
+	}
 	copyColumns()
 	transpose8()
 	dot()

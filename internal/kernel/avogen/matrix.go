@@ -11,80 +11,149 @@ import (
 // unroll is how many values of k a loop iteration takes.
 const unroll = 4
 
-// multiply emits a micro-kernel: rows × 16 elements of C, held in registers, one fused
-// multiply-add per element and value of k, in the order of k. Strides are in bytes.
-func multiply(rows int) {
-	name := fmt.Sprintf("multiply%d", rows)
-	TEXT(name, NOSPLIT, "func(k int, a *float32, lda, ks int, panel, c *float32, ldc int, add int)")
-	Doc(fmt.Sprintf("%s computes %d rows of 16 columns.", name, rows))
-	k, a := Load(Param("k"), GP64()), Load(Param("a"), GP64())
-	lda, ks := Load(Param("lda"), GP64()), Load(Param("ks"), GP64())
-	panel, c := Load(Param("panel"), GP64()), Load(Param("c"), GP64())
-	ldc, accumulate := Load(Param("ldc"), GP64()), Load(Param("add"), GP64())
+// A vector unit: how a micro-kernel of one instruction set holds sixteen columns.
+type unit struct {
+	suffix    string
+	registers int // vector registers that hold the columns of one panel
+	new       func() VecVirtual
+	zero      func(VecVirtual)
+}
 
-	// Rows 0, 1, 2 are addressed from a; rows 3, 4, 5 from a second base.
-	second := a
-	if rows > 3 {
-		second = GP64()
-		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, second)
-		ADDQ(a, second)
+var (
+	avx2 = unit{"AVX2", 2, YMM, func(v VecVirtual) { VXORPS(v, v, v) }}
+	// VXORPS of ZMM registers would ask for AVX512DQ.
+	avx512 = unit{"AVX512", 1, ZMM, func(v VecVirtual) { VPXORD(v, v, v) }}
+)
+
+// bytes is the size of a register.
+func (u unit) bytes() int { return 64 / u.registers }
+
+// multiply emits a micro-kernel: rows × panels·16 elements of C, held in registers, one
+// fused multiply-add per element and value of k, in the order of k. Strides are in bytes.
+//
+// A multiply-add is ready after four cycles and two (AVX2) or one (AVX-512 on Zen 4) start
+// per cycle: fewer than eight (four) sums leave the unit waiting, which is why few rows
+// are multiplied with several panels.
+func (u unit) multiply(rows, panels int) {
+	name := fmt.Sprintf("multiply%dx%d%s", rows, panels*16, u.suffix)
+	TEXT(name, NOSPLIT, "func(k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc int, add int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s multiplies %d rows of A by %d panels of B, stride bytes apart.", name, rows, panels))
+	k, a := Load(Param("k"), GP64()), Load(Param("a"), GP64())
+	ks, b := Load(Param("ks"), GP64()), Load(Param("b"), GP64())
+
+	// Row r is addressed from base r/3 by a multiple of lda.
+	lda, bases := GP64(), []Register{a}
+	if rows > 1 {
+		Load(Param("lda"), lda)
 	}
-	element := func(row int) Mem {
-		base := a
-		if row >= 3 {
-			base, row = second, row-3
-		}
-		if row == 0 {
-			return Mem{Base: base}
-		}
-		return Mem{Base: base, Index: lda, Scale: uint8(row)}
+	for r := 3; r < rows; r += 3 {
+		base := GP64()
+		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, base)
+		ADDQ(bases[len(bases)-1], base)
+		bases = append(bases, base)
 	}
-	var sum [6][2]VecVirtual
-	for r := range rows {
-		for h := range 2 {
-			sum[r][h] = YMM()
-			VXORPS(sum[r][h], sum[r][h], sum[r][h])
+	element := func(r int) Mem {
+		m := Mem{Base: bases[r/3]}
+		if r%3 > 0 {
+			m.Index, m.Scale = lda, uint8(r%3)
+		}
+		return m
+	}
+	// Panel p is addressed from every second panel.
+	stride, pairs := GP64(), []Register{b}
+	if panels > 1 {
+		Load(Param("stride"), stride)
+	}
+	for p := 2; p < panels; p += 2 {
+		pair := GP64()
+		LEAQ(Mem{Base: pairs[len(pairs)-1], Index: stride, Scale: 2}, pair)
+		pairs = append(pairs, pair)
+	}
+	column := func(q, disp int) Mem {
+		p := q / u.registers
+		m := Mem{Base: pairs[p/2], Disp: disp + q%u.registers*u.bytes()}
+		if p%2 == 1 {
+			m.Index, m.Scale = stride, 1
+		}
+		return m
+	}
+
+	columns := panels * u.registers
+	sum := make([][]VecVirtual, rows)
+	for r := range sum {
+		for range columns {
+			v := u.new()
+			u.zero(v)
+			sum[r] = append(sum[r], v)
 		}
 	}
-	left, right, value := YMM(), YMM(), [2]VecVirtual{YMM(), YMM()}
+	values := [2]VecVirtual{u.new(), u.new()}
 	step := func(i int) {
-		VMOVUPS(Mem{Base: panel, Disp: i * 64}, left)
-		VMOVUPS(Mem{Base: panel, Disp: i*64 + 32}, right)
-		for r := range rows {
-			v := value[r%2]
-			VBROADCASTSS(element(r), v)
-			VFMADD231PS(left, v, sum[r][0])
-			VFMADD231PS(right, v, sum[r][1])
+		if rows == 1 { // each column is used once: no need to hold it
+			VBROADCASTSS(element(0), values[0])
+			for q := range columns {
+				VFMADD231PS(column(q, i*64), values[0], sum[0][q])
+			}
+		} else {
+			right := make([]VecVirtual, columns)
+			for q := range right {
+				right[q] = u.new()
+				VMOVUPS(column(q, i*64), right[q])
+			}
+			for r := range rows {
+				if columns == 1 {
+					VFMADD231PS_BCST(element(r), right[0], sum[r][0])
+					continue
+				}
+				v := values[r%2]
+				VBROADCASTSS(element(r), v)
+				for q := range right {
+					VFMADD231PS(right[q], v, sum[r][q])
+				}
+			}
 		}
-		ADDQ(ks, a)
-		if rows > 3 {
-			ADDQ(ks, second)
+		for _, base := range bases {
+			ADDQ(ks, base)
+		}
+	}
+	advance := func(n int) {
+		for _, pair := range pairs {
+			ADDQ(U32(uint32(n*64)), pair)
 		}
 	}
 	overK(name, k, func() {
 		for i := range unroll {
 			step(i)
 		}
-		ADDQ(U32(unroll*64), panel)
+		advance(unroll)
 	}, func() {
 		step(0)
-		ADDQ(Imm(64), panel)
+		advance(1)
 	})
+
+	c, accumulate := Load(Param("c"), GP64()), Load(Param("add"), GP64())
+	ldc := GP64()
+	if rows > 1 {
+		Load(Param("ldc"), ldc)
+	}
 	TESTQ(accumulate, accumulate)
 	JZ(LabelRef(name + "_store"))
 	at := GP64()
 	MOVQ(c, at)
 	for r := range rows {
-		VADDPS(Mem{Base: at}, sum[r][0], sum[r][0])
-		VADDPS(Mem{Base: at, Disp: 32}, sum[r][1], sum[r][1])
+		for q, v := range sum[r] {
+			VADDPS(Mem{Base: at, Disp: q * u.bytes()}, v, v)
+		}
 		if r < rows-1 {
 			ADDQ(ldc, at)
 		}
 	}
 	Label(name + "_store")
 	for r := range rows {
-		VMOVUPS(sum[r][0], Mem{Base: c})
-		VMOVUPS(sum[r][1], Mem{Base: c, Disp: 32})
+		for q, v := range sum[r] {
+			VMOVUPS(v, Mem{Base: c, Disp: q * u.bytes()})
+		}
 		if r < rows-1 {
 			ADDQ(ldc, c)
 		}
@@ -111,70 +180,10 @@ func overK(name string, k Register, many, one func()) {
 	Label(name + "_done")
 }
 
-// multiplyRow emits one row against four panels that lie stride bytes apart: eight
-// independent sums keep both multipliers busy.
-func multiplyRow() {
-	const name = "multiplyRow4"
-	TEXT(name, NOSPLIT, "func(k int, a *float32, ks int, panels *float32, stride int, c *float32, add int)")
-	Doc(name + " computes one row of 64 columns.")
-	k, a, ks := Load(Param("k"), GP64()), Load(Param("a"), GP64()), Load(Param("ks"), GP64())
-	p0, stride := Load(Param("panels"), GP64()), Load(Param("stride"), GP64())
-	c, accumulate := Load(Param("c"), GP64()), Load(Param("add"), GP64())
-	p2 := GP64()
-	LEAQ(Mem{Base: p0, Index: stride, Scale: 2}, p2)
-	panel := func(p, disp int) Mem {
-		m := Mem{Base: p0, Disp: disp}
-		if p >= 2 {
-			m.Base = p2
-		}
-		if p%2 == 1 {
-			m.Index, m.Scale = stride, 1
-		}
-		return m
-	}
-	var sum [8]VecVirtual
-	for i := range sum {
-		sum[i] = YMM()
-		VXORPS(sum[i], sum[i], sum[i])
-	}
-	value := YMM()
-	step := func(i int) {
-		VBROADCASTSS(Mem{Base: a}, value)
-		for p := range 4 {
-			VFMADD231PS(panel(p, i*64), value, sum[2*p])
-			VFMADD231PS(panel(p, i*64+32), value, sum[2*p+1])
-		}
-		ADDQ(ks, a)
-	}
-	advance := func(n int) {
-		ADDQ(U32(uint32(n*64)), p0)
-		ADDQ(U32(uint32(n*64)), p2)
-	}
-	overK(name, k, func() {
-		for i := range unroll {
-			step(i)
-		}
-		advance(unroll)
-	}, func() {
-		step(0)
-		advance(1)
-	})
-	TESTQ(accumulate, accumulate)
-	JZ(LabelRef(name + "_store"))
-	for i := range sum {
-		VADDPS(Mem{Base: c, Disp: i * 32}, sum[i], sum[i])
-	}
-	Label(name + "_store")
-	for i := range sum {
-		VMOVUPS(sum[i], Mem{Base: c, Disp: i * 32})
-	}
-	VZEROUPPER()
-	RET()
-}
-
 // copyColumns emits dst[x][0:16] = src[x*ld:][0:16] for k rows.
 func copyColumns() {
 	TEXT("copyColumns16", NOSPLIT, "func(dst, src *float32, ld, k int)")
+	Pragma("noescape")
 	Doc("copyColumns16 copies 16 columns of k rows; ld is in bytes.")
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	ld, k := Load(Param("ld"), GP64()), Load(Param("k"), GP64())
@@ -195,6 +204,7 @@ func copyColumns() {
 // transpose8 emits the transposition of an 8×8 block; strides are in bytes.
 func transpose8() {
 	TEXT("transpose8", NOSPLIT, "func(dst *float32, ldd int, src *float32, lds int)")
+	Pragma("noescape")
 	Doc("transpose8 transposes an 8x8 block; strides are in bytes.")
 	dst, ldd := Load(Param("dst"), GP64()), Load(Param("ldd"), GP64())
 	src, lds := Load(Param("src"), GP64()), Load(Param("lds"), GP64())

@@ -107,6 +107,7 @@ func exp(x VecVirtual) {
 
 func dot() {
 	TEXT("dotAVX", NOSPLIT, "func(x, y *float32, n int) float32")
+	Pragma("noescape")
 	x, y, n := Load(Param("x"), GP64()), Load(Param("y"), GP64()), Load(Param("n"), GP64())
 	s, v := zero(), YMM()
 	each("dot", n, []Register{x, y}, func() {
@@ -119,6 +120,7 @@ func dot() {
 
 func add() {
 	TEXT("addAVX", NOSPLIT, "func(x, y *float32, n int)")
+	Pragma("noescape")
 	x, y, n := Load(Param("x"), GP64()), Load(Param("y"), GP64()), Load(Param("n"), GP64())
 	v := YMM()
 	each("add", n, []Register{x, y}, func() {
@@ -131,6 +133,7 @@ func add() {
 
 func axpy() {
 	TEXT("axpyAVX", NOSPLIT, "func(y, x *float32, n int, a float32)")
+	Pragma("noescape")
 	y, x, n := Load(Param("y"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	a, v := broadcast("a"), YMM()
 	each("axpy", n, []Register{x, y}, func() {
@@ -143,6 +146,7 @@ func axpy() {
 
 func scale() {
 	TEXT("scaleAVX", NOSPLIT, "func(x *float32, n int, s float32)")
+	Pragma("noescape")
 	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	s, v := broadcast("s"), YMM()
 	each("scale", n, []Register{x}, func() {
@@ -154,6 +158,7 @@ func scale() {
 
 func maximum() {
 	TEXT("maximumAVX", NOSPLIT, "func(x *float32, n int) float32")
+	Pragma("noescape")
 	p, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	y := YMM()
 	VMOVUPS(Mem{Base: p}, y)
@@ -171,6 +176,7 @@ func maximum() {
 
 func expSum() {
 	TEXT("expSumAVX", NOSPLIT, "func(x *float32, n int, s, m float32) float32")
+	Pragma("noescape")
 	p, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	s, m := broadcast("s"), broadcast("m")
 	total := zero()
@@ -188,6 +194,7 @@ func expSum() {
 
 func expSum64() {
 	TEXT("expSum64AVX", NOSPLIT, "func(x *float32, n int, m float32) float64")
+	Pragma("noescape")
 	p, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	m := broadcast("m")
 	total := zero()
@@ -208,6 +215,7 @@ func expSum64() {
 
 func sumSquares() {
 	TEXT("sumSquaresAVX", NOSPLIT, "func(x *float32, n int) float64")
+	Pragma("noescape")
 	p, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	even, odd := zero(), zero()
 	each("sumSquares", n, []Register{p}, func() {
@@ -224,6 +232,7 @@ func sumSquares() {
 
 func softmaxGrad() {
 	TEXT("softmaxGradAVX", NOSPLIT, "func(dp, p *float32, n int, d, s float32)")
+	Pragma("noescape")
 	dp, p, n := Load(Param("dp"), GP64()), Load(Param("p"), GP64()), Load(Param("n"), GP64())
 	d, s, v := broadcast("d"), broadcast("s"), YMM()
 	each("softmaxGrad", n, []Register{dp, p}, func() {
@@ -238,6 +247,7 @@ func softmaxGrad() {
 
 func normScale() {
 	TEXT("normScaleAVX", NOSPLIT, "func(y, x, w *float32, n int, r float32)")
+	Pragma("noescape")
 	y, x, w, n := Load(Param("y"), GP64()), Load(Param("x"), GP64()), Load(Param("w"), GP64()), Load(Param("n"), GP64())
 	r, v := broadcast("r"), YMM()
 	each("normScale", n, []Register{y, x, w}, func() {
@@ -250,6 +260,7 @@ func normScale() {
 
 func normGradWeight() {
 	TEXT("normGradWeightAVX", NOSPLIT, "func(dw, dy, x, w *float32, n int, r float32) float32")
+	Pragma("noescape")
 	dw, dy, x, w, n := Load(Param("dw"), GP64()), Load(Param("dy"), GP64()), Load(Param("x"), GP64()), Load(Param("w"), GP64()), Load(Param("n"), GP64())
 	r, s, a, b := broadcast("r"), zero(), YMM(), YMM()
 	each("normGradWeight", n, []Register{dw, dy, x, w}, func() {
@@ -266,6 +277,7 @@ func normGradWeight() {
 
 func normGradInput() {
 	TEXT("normGradInputAVX", NOSPLIT, "func(dx, dy, x, w *float32, n int, r, c float32)")
+	Pragma("noescape")
 	dx, dy, x, w, n := Load(Param("dx"), GP64()), Load(Param("dy"), GP64()), Load(Param("x"), GP64()), Load(Param("w"), GP64()), Load(Param("n"), GP64())
 	r, c, a, b := broadcast("r"), broadcast("c"), YMM(), YMM()
 	each("normGradInput", n, []Register{dx, dy, x, w}, func() {
@@ -281,6 +293,7 @@ func normGradInput() {
 
 func swiGLU() {
 	TEXT("swiGLUAVX", NOSPLIT, "func(h, gate, up *float32, n int)")
+	Pragma("noescape")
 	h, g, u, n := Load(Param("h"), GP64()), Load(Param("gate"), GP64()), Load(Param("up"), GP64()), Load(Param("n"), GP64())
 	each("swiGLU", n, []Register{h, g, u}, func() {
 		x, e := YMM(), zero()
@@ -299,6 +312,7 @@ func swiGLU() {
 // dh*up*s*(1+gate*(1-s)).
 func swiGLUGrad() {
 	TEXT("swiGLUGradAVX", NOSPLIT, "func(dh, gate, up *float32, n int)")
+	Pragma("noescape")
 	dh, g, u, n := Load(Param("dh"), GP64()), Load(Param("gate"), GP64()), Load(Param("up"), GP64()), Load(Param("n"), GP64())
 	each("swiGLUGrad", n, []Register{dh, g, u}, func() {
 		x, s, t, d := YMM(), zero(), YMM(), YMM()
@@ -322,6 +336,7 @@ func swiGLUGrad() {
 
 func rotate() {
 	TEXT("rotateAVX", NOSPLIT, "func(a, b, cos, sin *float32, n int, sign float32)")
+	Pragma("noescape")
 	a, b, cos, sin, n := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("cos"), GP64()), Load(Param("sin"), GP64()), Load(Param("n"), GP64())
 	sign := broadcast("sign")
 	each("rotate", n, []Register{a, b, cos, sin}, func() {
@@ -343,6 +358,7 @@ func rotate() {
 // adamW takes its constants from memory, in the order of the Go structure.
 func adamW() {
 	TEXT("adamWAVX", NOSPLIT, "func(p, grad, m, v *float32, n int, constants *float32)")
+	Pragma("noescape")
 	p, g, m, v, n := Load(Param("p"), GP64()), Load(Param("grad"), GP64()), Load(Param("m"), GP64()), Load(Param("v"), GP64()), Load(Param("n"), GP64())
 	at := Load(Param("constants"), GP64())
 	var k [7]VecVirtual // scale, beta1, beta2, rate, root, eps, decay

@@ -1,0 +1,91 @@
+package kernel
+
+// tallestOfAll is the number of rows of the tallest micro-kernel of any level.
+const tallestOfAll = 8
+
+// tallest is the number of rows of the tallest micro-kernel in use. Eight rows of
+// AVX-512 already reach the peak; more would fall into the same cache set for strides
+// that are a multiple of 4 KiB.
+var tallest = tallestFor(wide)
+
+func tallestFor(wide bool) int {
+	if wide {
+		return 8
+	}
+	return 6
+}
+
+// panelsFor is the number of panels to multiply together when there are only so many rows.
+func panelsFor(rows int) int {
+	switch {
+	case rows == 1:
+		return 4
+	case rows <= 3:
+		return 2
+	}
+	return 1
+}
+
+// multiply sets a tile of C, rows × panels*16, to a product or adds it. Element (i, k) of A
+// is a[i*lda+k*ks]; the panels of B lie stride elements apart. panels is 1 or
+// panelsFor(rows).
+func multiply(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
+	switch {
+	case wide:
+		multiplyAVX512(rows, panels, k, &a[0], lda*4, ks*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
+	case fast:
+		multiplyAVX2(rows, panels, k, &a[0], lda*4, ks*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
+	default:
+		multiplyRef(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
+	}
+}
+
+func multiplyAVX2(rows, panels, k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc, add int) {
+	switch {
+	case rows == 1 && panels > 1:
+		multiply1x64AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 2 && panels > 1:
+		multiply2x32AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 3 && panels > 1:
+		multiply3x32AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 1:
+		multiply1x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 2:
+		multiply2x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 3:
+		multiply3x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 4:
+		multiply4x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 5:
+		multiply5x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 6:
+		multiply6x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+	}
+}
+
+func multiplyAVX512(rows, panels, k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc, add int) {
+	switch {
+	case rows == 1 && panels > 1:
+		multiply1x64AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 2 && panels > 1:
+		multiply2x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 3 && panels > 1:
+		multiply3x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 1:
+		multiply1x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 2:
+		multiply2x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 3:
+		multiply3x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 4:
+		multiply4x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 5:
+		multiply5x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 6:
+		multiply6x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 7:
+		multiply7x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 8:
+		multiply8x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	}
+}
