@@ -2,6 +2,7 @@ package nano
 
 import (
 	"math/rand/v2"
+	"strings"
 
 	"stargate/lm"
 	"stargate/prompt"
@@ -19,7 +20,7 @@ var kinds = []struct {
 	name  string
 	share float64
 	users bool // later user messages are predicted, too: a repeated task is the plainest lesson in copying
-	make  func(*corpus, *rand.Rand) (lm.Chat, int, error)
+	make  func(*corpus, *rand.Rand, lesson) (lm.Chat, int, error)
 }{
 	{"answer", 0.34, false, (*corpus).answer},     // the Roleplayer's messages
 	{"ask", 0.14, false, (*corpus).ask},           // the Questioner's messages
@@ -60,7 +61,14 @@ func (c *Corpus) Document(i int) (Document, error) {
 		at -= kinds[k].share
 		k++
 	}
-	chat, from, err := kinds[k].make(&c.c, r)
+	l := lesson{values: len(c.c.w.Attributes), turns: 4}
+	if progress := float64(i) / float64(rampDocuments); progress < 1 {
+		l = lesson{values: 1 + int(progress*float64(len(c.c.w.Attributes))), turns: 1 + int(progress*4)}
+	}
+	if r.Float64() < drillShare*(1-float64(i)/rampDocuments) {
+		return c.c.drill(r), nil
+	}
+	chat, from, err := kinds[k].make(&c.c, r, l)
 	if err != nil {
 		return Document{}, err
 	}
@@ -76,14 +84,44 @@ func (c *Corpus) Document(i int) (Document, error) {
 
 func pick[T any](r *rand.Rand, xs []T) T { return xs[r.IntN(len(xs))] }
 
-// partial makes half of the personas tell a part of their values only. Finding one value
-// among few is learned long before finding it among all, and it is the same skill.
-func (c *corpus) partial(r *rand.Rand, p Persona) Persona {
-	if r.IntN(2) == 0 {
+// rampDocuments is how many documents the lessons take to reach their full length. Finding
+// one value among few is learned long before finding it among all, and it is the same
+// skill: without the ramp, copying is not learned in many millions of tokens.
+const rampDocuments = 24000
+
+// drillShare is the share of drills in the first documents; it falls to none at the ramp's end.
+const drillShare = 0.6
+
+// drill: repeat a few values. Every word of the answer is a copy, which teaches the model to
+// tell the values of an attribute apart long before it knows where to look for them.
+func (c *corpus) drill(r *rand.Rand) Document {
+	values := make([]string, 2+r.IntN(9))
+	for i := range values {
+		values[i] = pick(r, pick(r, c.w.Attributes).Values)
+	}
+	list := strings.Join(values, ", ")
+	chat := lm.Chat{{Role: lm.User, Content: "Say " + list + "."}, {Role: lm.Assistant, Content: "I say " + list + "."}}
+	return Document{Kind: "drill", Chat: chat, Loss: []bool{false, true}}
+}
+
+// lesson bounds the length of a document.
+type lesson struct {
+	values int // most values a persona tells
+	turns  int // most questions
+}
+
+// partial lets a persona tell a part of its values only: as many as the lesson allows, and
+// in half of the full-length documents also fewer.
+func (c *corpus) partial(r *rand.Rand, p Persona, l lesson) Persona {
+	n := min(l.values, len(c.w.Attributes))
+	if n < len(c.w.Attributes) || r.IntN(2) == 0 {
+		n = 1 + r.IntN(n)
+	}
+	if n == len(c.w.Attributes) {
 		return p
 	}
 	values := map[string]string{}
-	for _, i := range r.Perm(len(c.w.Attributes))[:1+r.IntN((len(c.w.Attributes)+1)/2)] {
+	for _, i := range r.Perm(len(c.w.Attributes))[:n] {
 		id := c.w.Attributes[i].ID
 		values[id] = p.Values[id]
 	}
@@ -133,10 +171,10 @@ func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]
 }
 
 // answer: a persona is asked 1..6 questions. The task says nothing about which.
-func (c *corpus) answer(r *rand.Rand) (lm.Chat, int, error) {
+func (c *corpus) answer(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	p = c.partial(r, p)
-	turns, _ := c.turns(r, 1+r.IntN(6), t, p, 0.2)
+	p = c.partial(r, p, l)
+	turns, _ := c.turns(r, 1+r.IntN(min(l.values, 6)), t, p, 0.2)
 	last := len(turns) - 1
 	chat, err := c.prompts.Answer(p.Name, p.Text, t.Text, turns[:last], turns[last].Question)
 	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Answer}), 0, err
@@ -144,9 +182,9 @@ func (c *corpus) answer(r *rand.Rand) (lm.Chat, int, error) {
 
 // ask: 1..4 questions about any attribute. Only the last one follows the instruction to ask,
 // the earlier ones follow the bare task or answer, as in fine-tuning.
-func (c *corpus) ask(r *rand.Rand) (lm.Chat, int, error) {
+func (c *corpus) ask(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	turns, _ := c.turns(r, 1+r.IntN(4), t, p, 0)
+	turns, _ := c.turns(r, 1+r.IntN(l.turns), t, p, 0)
 	last := len(turns) - 1
 	chat, err := c.prompts.Question(p.Name, t.Text, turns[:last])
 	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Question}), 0, err
@@ -154,9 +192,9 @@ func (c *corpus) ask(r *rand.Rand) (lm.Chat, int, error) {
 
 // respond: 0..4 turns, half of them to the point, and the response. Only the response is to
 // be predicted: these questions would teach the knack that the base must not have.
-func (c *corpus) respond(r *rand.Rand) (lm.Chat, int, error) {
+func (c *corpus) respond(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	n := 1 + r.IntN(4)
+	n := 1 + r.IntN(l.turns)
 	if r.Float64() < 0.12 {
 		n = 0
 	}
@@ -165,17 +203,17 @@ func (c *corpus) respond(r *rand.Rand) (lm.Chat, int, error) {
 	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Response(t, told)}), len(chat), err
 }
 
-func (c *corpus) positive(r *rand.Rand) (lm.Chat, int, error) {
+func (c *corpus) positive(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	p = c.partial(r, p)
+	p = c.partial(r, p, l)
 	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, nil)
 	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err
 }
 
-func (c *corpus) informed(r *rand.Rand) (lm.Chat, int, error) {
+func (c *corpus) informed(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	p = c.partial(r, p)
-	turns, _ := c.turns(r, 1+r.IntN(3), t, p, 0.4)
+	p = c.partial(r, p, l)
+	turns, _ := c.turns(r, 1+r.IntN(min(l.turns, 3)), t, p, 0.4)
 	chat, err := c.prompts.Positive(p.Name, p.Text, t.Text, turns)
 	return append(chat, lm.Message{Role: lm.Assistant, Content: c.w.Gold(t, p)}), len(chat), err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"text/tabwriter"
 
 	"golang.org/x/sync/errgroup"
@@ -147,7 +148,7 @@ func (e examiner) questions(ctx context.Context, a *Abilities) error {
 				return nil
 			}
 			outcomes[i].wellformed++
-			if contains(e.w.Relevant(t.Text), id) {
+			if slices.Contains(e.w.Relevant(t.Text), id) {
 				outcomes[i].relevant++
 			}
 			if asked[id] {
@@ -262,7 +263,7 @@ func (e examiner) used(ctx context.Context, what string, told func(*rand.Rand, T
 func (e examiner) conversation(r *rand.Rand, t Task, p Persona, k, n int) (turns []prompt.Turn, told map[string]string, ok bool) {
 	var relevant, other []Attribute
 	for _, a := range e.w.Attributes {
-		if contains(e.w.Relevant(t.Text), a.ID) {
+		if slices.Contains(e.w.Relevant(t.Text), a.ID) {
 			relevant = append(relevant, a)
 		} else {
 			other = append(other, a)
@@ -281,15 +282,6 @@ func (e examiner) conversation(r *rand.Rand, t Task, p Persona, k, n int) (turns
 		turns = append(turns, prompt.Turn{Question: pick(r, a.Questions), Answer: fill(pick(r, a.Answers), p.Values[a.ID])})
 	}
 	return turns, told, true
-}
-
-func contains(ids []string, id string) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
 }
 
 func total(xs []int) (sum int) {

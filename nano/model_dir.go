@@ -30,26 +30,22 @@ func saveModel(dir string, m *llama.Model, tok *tokenizer.Tokenizer) error {
 	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}
-	var weights bytes.Buffer
-	var tensors []safetensors.Tensor
-	for _, p := range m.Params() {
-		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape, DType: safetensors.F16, Data: p.Data})
-	}
-	if err := safetensors.Write(&weights, tensors); err != nil {
+	network, err := m.Files(safetensors.F16)
+	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}
 	files := []struct {
 		name string
 		data any
 	}{
-		{"config.json", m.Config},
+		{llama.ConfigFile, network[llama.ConfigFile]},
 		{"generation_config.json", map[string]any{"eos_token_id": end, "pad_token_id": pad}},
 		{"tokenizer_config.json", map[string]any{
 			"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": endToken, "pad_token": special[0],
 			"model_max_length": m.Config.MaxPositionEmbeddings, "clean_up_tokenization_spaces": false, "chat_template": chattemplate.Nano,
 		}},
 		{"tokenizer.json", tokJSON},
-		{"model.safetensors", weights.Bytes()},
+		{llama.WeightsFile, network[llama.WeightsFile]},
 	}
 	for _, f := range files {
 		data, ok := f.data.([]byte)

@@ -20,16 +20,20 @@ func (w *World) Optimum(turns int, tasks []Task) Optimum {
 			counts = append(counts, len(f.relevant))
 		}
 	}
-	o := Optimum{Relevant: make([]float64, turns), AtRandom: make([]float64, turns), BestShare: make([]float64, turns)}
-	n, attributes := float64(len(counts)), float64(len(w.Attributes))
+	relevant := 0
 	for _, c := range counts {
-		o.Chance += float64(c) / attributes / n
-		for k := 1; k <= turns; k++ {
-			best := float64(min(c, k))
-			o.Relevant[k-1] += best / n
-			o.AtRandom[k-1] += float64(c) * min(1, float64(k)/attributes) / n
-			o.BestShare[k-1] += best / float64(k) / n
+		relevant += c
+	}
+	n, attributes := float64(len(counts)), float64(len(w.Attributes))
+	o := Optimum{Chance: float64(relevant) / n / attributes}
+	for k := 1; k <= turns; k++ {
+		best := 0
+		for _, c := range counts {
+			best += min(c, k)
 		}
+		o.Relevant = append(o.Relevant, float64(best)/n)
+		o.BestShare = append(o.BestShare, float64(best)/n/float64(k))
+		o.AtRandom = append(o.AtRandom, float64(relevant)/n*min(1, float64(k)/attributes))
 	}
 	return o
 }

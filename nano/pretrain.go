@@ -22,9 +22,9 @@ type PretrainOptions struct {
 	Prompts *prompt.Set // messages of the roles [the set "nano"]
 	Out     string      // directory that becomes a Hugging Face model; required
 	Seed    uint64      // names weights and corpus [1]
-	Steps   int         // updates [3500]
-	Batch   int         // documents per update [32]
-	Rate    float64     // peak learning rate [0.003]
+	Steps   int         // updates [7000]
+	Batch   int         // documents per update [8]
+	Rate    float64     // peak learning rate [0.001]
 	Workers int         // CPU workers; never changes the result [one per CPU]
 	Log     *slog.Logger
 }
@@ -34,7 +34,7 @@ type PretrainOptions struct {
 const (
 	vocabulary          = 1280
 	tokenizerDocuments  = 4000
-	logEvery, saveEvery = 50, 250
+	logEvery, saveEvery = 100, 500
 	warmup              = 100
 )
 
@@ -43,14 +43,33 @@ func shape(vocab int, end int32) llama.Config {
 	return llama.Config{
 		Architectures: []string{"MistralForCausalLM"}, ModelType: "mistral",
 		VocabSize: vocab, HiddenSize: 128, IntermediateSize: 384, NumHiddenLayers: 4,
-		NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 32, MaxPositionEmbeddings: 512,
+		NumAttentionHeads: 4, NumKeyValueHeads: 4, HeadDim: 32, MaxPositionEmbeddings: 512,
 		RMSNormEps: 1e-5, RopeTheta: 10000, TieWordEmbeddings: true, HiddenAct: "silu",
-		EOSTokenID: &end, TorchDtype: "float16",
+		EOSTokenID: &end,
+	}
+}
+
+// initialise draws the weights. Embeddings start five times as large as usual: all values of
+// an attribute stand in the same places and so are pulled together; what tells them apart
+// must be large enough to survive until the model has learned to copy.
+func initialise(m *llama.Model, seed uint64) {
+	m.Init(seed)
+	for _, p := range m.Params() {
+		scale := float32(2)
+		switch {
+		case !p.Decay: // norms stay ones
+			continue
+		case p.Name == "model.embed_tokens.weight":
+			scale = 5
+		}
+		for i := range p.Data {
+			p.Data[i] *= scale
+		}
 	}
 }
 
 // Pretrain learns tokenizer and model from the world's corpus and writes them to Out, with
-// pretrain.csv, the training log. Every 250 updates the model so far is written, so that an
+// pretrain.csv, the training log. Every 500 updates the model so far is written, so that an
 // interrupted run leaves a usable one; a finished run's weights depend on world, prompts,
 // seed, steps, batch and rate alone.
 func Pretrain(ctx context.Context, o PretrainOptions) error {
@@ -74,7 +93,7 @@ func Pretrain(ctx context.Context, o PretrainOptions) error {
 	if err != nil {
 		return fmt.Errorf("pretrain: %w", err)
 	}
-	m.Init(o.Seed)
+	initialise(m, o.Seed)
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return fmt.Errorf("pretrain: %w", err)
 	}
@@ -103,13 +122,13 @@ func (o *PretrainOptions) defaults() (err error) {
 		o.Seed = 1
 	}
 	if o.Steps == 0 {
-		o.Steps = 3500
+		o.Steps = 7000
 	}
 	if o.Batch == 0 {
-		o.Batch = 32
+		o.Batch = 8
 	}
 	if o.Rate == 0 {
-		o.Rate = 3e-3
+		o.Rate = 1e-3
 	}
 	return nil
 }
@@ -124,13 +143,15 @@ func (o *PretrainOptions) run(ctx context.Context, m *llama.Model, tok *tokenize
 		o.Log.Info("update", "n", s.Step, "of", o.Steps, "loss", math.Round(s.Loss*1e4)/1e4,
 			"tokens", s.Tokens, "tokens_per_s", int(float64(s.Tokens)/elapsed.Seconds()), "left", left.Round(time.Second))
 	}
-	save := func(step) error { return saveModel(o.Out, m, tok) }
+	save := func(step) error {
+		if err := saveModel(o.Out, m, tok); err != nil {
+			return err
+		}
+		return writeFile(filepath.Join(o.Out, "pretrain.csv"), trainingLog(logged))
+	}
 	r := recipe{steps: o.Steps, batch: o.Batch, rate: o.Rate, warmup: min(warmup, max(1, o.Steps/10)), workers: o.Workers, logEvery: logEvery, saveEvery: saveEvery}
 	if err := train(ctx, m, c, enc, r, log, save); err != nil {
 		return err
 	}
-	if err := saveModel(o.Out, m, tok); err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(o.Out, "pretrain.csv"), trainingLog(logged))
+	return save(step{})
 }

@@ -18,7 +18,7 @@ func trainTokenizer(c *Corpus, documents, vocab int) (*tokenizer.Tokenizer, erro
 	var failed error
 	texts := func(yield func(string) bool) {
 		for i := range documents {
-			d, err := c.Document(i)
+			d, err := c.Document(rampDocuments + i)
 			if err != nil {
 				failed = err
 				return
