@@ -233,8 +233,12 @@ func TestOptimumGuardsAnswers(t *testing.T) {
 		return honest.Reply(chat, s)
 	}
 	w.Config.MaxTurns, w.Config.Redraws = 1, 12
-	if r := w.run(t).Result; r.Optimum.GoldLogProb != -6 {
-		t.Errorf("optimum %+v, want -6", r.Optimum)
+	if r := w.run(t).Result; r.Optimum.GoldLogProb != -6 || r.Dropped["optimum: empty"] != 0 {
+		t.Errorf("optimum %+v, want -6; dropped %v", r.Optimum, r.Dropped)
+	}
+	w.Config.Redraws = 0
+	if r := w.run(t).Result; r.Optimum.GoldLogProb != -6 || r.Dropped["optimum: empty"] == 0 {
+		t.Errorf("optimum %+v, want -6; dropped %v", r.Optimum, r.Dropped)
 	}
 }
 

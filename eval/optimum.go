@@ -19,7 +19,7 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 	}
 	n := len(in.Test.Pairs)
 	best := newCell(n)
-	fresh, asked := make([]int, n), make([]int, n)
+	fresh, asked, flaws := make([]int, n), make([]int, n), make([][]stargate.Flaw, n)
 	err := in.each(ctx, "optimum", n, func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
 		attributes := in.Truth.Relevant(p.Task)
@@ -28,11 +28,12 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 		}
 		var all []stargate.Scored
 		for sample := range in.Config.Samples {
-			s, ok, err := in.knowing(ctx, p, attributes, sample)
+			s, flaw, err := in.knowing(ctx, p, attributes, sample)
 			if err != nil {
 				return fmt.Errorf("optimum, pair %s: %w", p.Key(), err)
 			}
-			if !ok {
+			if flaw != "" {
+				flaws[i] = append(flaws[i], flaw)
 				continue
 			}
 			asked[i] += len(s)
@@ -43,6 +44,9 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 			if err != nil {
 				return err
 			}
+			if scored == nil {
+				flaws[i] = append(flaws[i], stargate.TooLong)
+			}
 			all = append(all, scored...)
 		}
 		summarise(best, newCell(n), i, all)
@@ -50,6 +54,11 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, of := range flaws {
+		for _, f := range of {
+			e.Result.Dropped["optimum: "+string(f)]++
+		}
 	}
 	est := clustered(best.observations(in, nil, 0))
 	if est.N == 0 {
@@ -81,34 +90,37 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 	return nil
 }
 
-// knowing draws one conversation about attributes. ok is false when the Roleplayer's
-// answer stays malformed, which drops a model's conversation just so.
-func (in Input) knowing(ctx context.Context, p stargate.Pair, attributes []string, sample int) (s []stargate.Turn, ok bool, err error) {
+// knowing draws one conversation about attributes. A flaw is an answer that stays
+// malformed, which drops a model's conversation just so.
+func (in Input) knowing(ctx context.Context, p stargate.Pair, attributes []string, sample int) (s []stargate.Turn, flaw stargate.Flaw, err error) {
 	from := int(stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample) % uint64(len(attributes)))
 	for k := range in.turns(p) {
 		q := in.Truth.Ask(attributes[(from+k)%len(attributes)], stargate.Seed(in.Config.Seed, "optimum", p.Key(), sample, k))
-		answer, ok, err := in.answer(ctx, p, s, q, sample, k)
-		if err != nil || !ok {
-			return nil, false, err
+		answer, flaw, err := in.answer(ctx, p, s, q, sample, k)
+		if err != nil || flaw != "" {
+			return nil, flaw, err
 		}
 		s = append(s, stargate.Turn{Question: q, Answer: answer})
 	}
-	return s, true, nil
+	return s, "", nil
 }
 
 // answer draws the Roleplayer's answer to q, again while it is malformed.
-func (in Input) answer(ctx context.Context, p stargate.Pair, s []stargate.Turn, q string, sample, k int) (string, bool, error) {
+func (in Input) answer(ctx context.Context, p stargate.Pair, s []stargate.Turn, q string, sample, k int) (text string, flaw stargate.Flaw, err error) {
 	for attempt := range 1 + in.Config.Redraws {
 		c, err := in.Roleplayer.Answer(ctx, p.Persona, p.Task, s, q, stargate.Seed(in.Config.Seed, "optimum answer", p.Key(), sample, k, attempt))
 		switch {
 		case errors.Is(err, lm.ErrContextLength):
-			return "", false, nil
+			return "", stargate.TooLong, nil
 		case errors.Is(err, lm.ErrRefused):
+			flaw = stargate.Refused
 		case err != nil:
-			return "", false, err
-		case stargate.CheckAnswer(c, p) == "":
-			return strings.TrimSpace(c.Text), true, nil
+			return "", "", err
+		default:
+			if flaw = stargate.CheckAnswer(c, p); flaw == "" {
+				return strings.TrimSpace(c.Text), "", nil
+			}
 		}
 	}
-	return "", false, nil
+	return "", flaw, nil
 }

@@ -52,7 +52,8 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 	return nil
 }
 
-// winPairs draws the compared pairs by hash, as many of each length.
+// winPairs draws the compared pairs by hash, as many of each length; all pairs of a length
+// that has fewer.
 func (in Input) winPairs() []int {
 	byLength := make([][]int, in.Config.MaxTurns+1)
 	for i, p := range in.Test.Pairs {
