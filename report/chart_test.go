@@ -43,7 +43,7 @@ func TestDrawLeavesOutWhatIsNotFinite(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{nats(-359.84), "−359.8"}, {nats(-0.001), "0.00"}, {nats(-7.25), "−7.25"}, {signed(2), "+2.00"}, {signed(-2), "−2.00"}, {signed(0), "0.00"},
-		{count(0), "0"}, {count(999), "999"}, {count(1000), "1,000"}, {count(-1234567), "−1,234,567"}, {percent(.826), "83 %"}, {axis(-0.30000000000000004), "−0.3"}, {plural(1, "pair"), "1 pair"}, {px(-0.01), "0"},
+		{count(0), "0"}, {count(999), "999"}, {count(1000), "1,000"}, {count(-1234567), "−1,234,567"}, {percent(.826), "83\u00a0%"}, {axis(-0.30000000000000004), "−0.3"}, {plural(1, "pair"), "1 pair"}, {px(-0.01), "0"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)

@@ -31,7 +31,8 @@ func fakeData() Data {
 func fakeResult() *eval.Result {
 	yes := true
 	r := &eval.Result{Experiment: "nano", Seed: 1, Models: []string{"m0", "m1", "m2", "m3"},
-		Redrawn: map[string]int{"no-question": 212, "several-questions": 77}, Optimum: &eval.Optimum{GoldLogProb: -7.9, SEM: .28, Relevant: .93, ChanceRelevant: .21, Reached: "m3"},
+		Redrawn: map[string]int{"no-question": 212, "several-questions": 77}, Optimum: &eval.Optimum{GoldLogProb: -7.9, SEM: .28, Relevant: .93, ChanceRelevant: .21, N: 500, Reached: "m3",
+			Gaps: []eval.Gap{{Model: "m0", Mean: -10.02, SEM: .3}, {Model: "m1", Mean: -4.5, SEM: .2}, {Model: "m2", Mean: -1.71, SEM: .15}, {Model: "m3", Mean: -.23, SEM: .14}}},
 		Dropped: map[string]int{"no-question": 41, "several-questions": 12, "role-flip": 3, "truncated": 7},
 		Calls: map[string]eval.Calls{
 			"questioner": {Made: 31284, TokensIn: 4211830, TokensOut: 512344}, "roleplayer": {Made: 30881, TokensIn: 5120931, TokensOut: 420118},
@@ -45,12 +46,13 @@ func fakeResult() *eval.Result {
 	values := map[string][]float64{"qa": {-17.92, -12.40, -9.61, -8.13}, "rand": {-19.84, -18.71, -18.02, -17.74}, "pos+qa": {-5.92, -5.41, -5.20, -5.11}}
 	for i, m := range r.Models {
 		for _, c := range []string{"qa", "rand", "pos+qa"} {
-			r.GoldLogProb = append(r.GoldLogProb, eval.GoldLogProb{Condition: c, Model: m, Subset: "all", Mean: values[c][i], SEM: 0.31, N: 500, Delta: values[c][i] - values[c][0], DeltaSEM: 0.12 * float64(min(i, 1))})
+			r.GoldLogProb = append(r.GoldLogProb, eval.GoldLogProb{Condition: c, Model: m, Subset: "all", Mean: values[c][i], SEM: 0.31, N: 500, Delta: values[c][i] - values[c][0], DeltaSEM: 0.12 * float64(min(i, 1)), DeltaLow: values[c][i] - values[c][0] - 0.24, DeltaHigh: values[c][i] - values[c][0] + 0.24,
+				ByTurns: []eval.GoldTurns{{Turns: 1, Mean: values[c][i] - 2, SEM: .4, N: 166}, {Turns: 2, Mean: values[c][i], SEM: .4, N: 167}, {Turns: 3, Mean: values[c][i] + 2, SEM: .4, N: 167}}})
 		}
 		r.GoldLogProb = append(r.GoldLogProb, eval.GoldLogProb{Condition: "qa", Model: m, Subset: "top1", Mean: values["qa"][i]/2 - 4.5, SEM: 0.22, N: 500, Delta: (values["qa"][i] - values["qa"][0]) / 2})
 		if i > 0 {
 			r.WinRate = append(r.WinRate, eval.WinRate{Model: m, Rate: []float64{.702, .757, .748}[i-1], Low: []float64{.648, .705, .696}[i-1], High: []float64{.751, .803, .794}[i-1], N: 300, Wins: 200, Ties: 41 - i, Losses: 59 + i, Invalid: i - 1,
-				ByTurns: []eval.Turns{{Turns: 1, Rate: .69, N: 100}, {Turns: 2, Rate: .74, N: 100}, {Turns: 3, Rate: .77, N: 100}}})
+				ByTurns: []eval.Turns{{Turns: 1, Rate: .62 + .02*float64(i), Low: .53, High: .77, N: 100}, {Turns: 2, Rate: .68 + .02*float64(i), Low: .6, High: .83, N: 100}, {Turns: 3, Rate: .7 + .02*float64(i), Low: .63, High: .85, N: 100}}})
 		}
 		r.Questions = append(r.Questions, eval.Questions{Model: m, Wellformed: .94 + .015*float64(i), Relevant: []float64{.22, .51, .71, .83}[i], RelevantSEM: .02, Redundant: []float64{.14, .08, .05, .03}[i],
 			Distinct: .31 - .05*float64(i), Words: 7.2, N: 9876})

@@ -142,12 +142,12 @@ func winsByTurns(r *eval.Result) (figure, bool) {
 		s := series{name: w.Model, class: slotClass[i%len(slotClass)], marker: slotMarker[i%len(slotMarker)]}
 		for _, t := range w.ByTurns {
 			if t.N > 0 {
-				s.points = append(s.points, point{float64(t.Turns), t.Rate, t.Rate, t.Rate, plural(t.Turns, "turn")})
+				s.points = append(s.points, point{float64(t.Turns), t.Rate, t.Low, t.High, plural(t.Turns, "turn")})
 			}
 		}
 		c.series = append(c.series, s)
 	}
-	return figure{"By length of the conversation, this run", c.draw(), "The compared pairs hold as many conversations of each length as the split allows."}, true
+	return figure{"By length of the conversation, this run", c.draw(), "Error bars: 95 % interval. The compared pairs hold as many conversations of each length as the split allows."}, true
 }
 
 var (

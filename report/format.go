@@ -36,9 +36,10 @@ func paperSigned(v float64) string { return minus(fmt.Sprintf("%+.1f", v)) }
 // rate formats a share as the paper prints win rates.
 func rate(v float64) string { return minus(fmt.Sprintf("%.3f", v)) }
 
-func percent(v float64) string { return minus(fmt.Sprintf("%.0f", 100*v)) + " %" }
+// percent puts a no-break space before the sign.
+func percent(v float64) string { return minus(fmt.Sprintf("%.0f", 100*v)) + "\u00a0%" }
 
-func percent1(v float64) string { return minus(fmt.Sprintf("%.1f", 100*v)) + " %" }
+func percent1(v float64) string { return minus(fmt.Sprintf("%.1f", 100*v)) + "\u00a0%" }
 
 // axis formats a tick: no more decimals than it needs.
 func axis(v float64) string {

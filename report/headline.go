@@ -29,7 +29,7 @@ func verdict(r *eval.Result) learned {
 	if !okA || !okB {
 		return unknown
 	}
-	if !above(b.Delta, b.DeltaSEM) {
+	if b.DeltaLow <= 0 {
 		return notLearned
 	}
 	if w, ok := winRate(r, mN); ok && w.N > 0 && w.Low > 0.5 {
@@ -64,7 +64,7 @@ func Headline(d Data) string {
 		if q, ok := relevance(d); ok {
 			s.WriteString(q.to + " of them are relevant" + q.against + ", and ")
 		}
-		fmt.Fprintf(&s, "the right answer is %s nats more probable after its conversations.", nats(b.Delta))
+		fmt.Fprintf(&s, "the right answer is %s nats (%s–%s) more probable after its conversations.", nats(b.Delta), nats(b.DeltaLow), nats(b.DeltaHigh))
 	}
 	s.WriteString(" " + winSentence(r, m0, mN))
 	return strings.TrimSpace(s.String())
@@ -76,7 +76,7 @@ func winSentence(r *eval.Result, m0, mN string) string {
 	if !ok || w.N == 0 {
 		return "Responses were not judged."
 	}
-	interval := fmt.Sprintf("%s of the time (95 %% interval %s–%s)", percent(w.Rate), strings.TrimSuffix(percent(w.Low), " %"), percent(w.High))
+	interval := fmt.Sprintf("%s of the time (95\u00a0%% interval %s–%s)", percent(w.Rate), strings.TrimSuffix(percent(w.Low), "\u00a0%"), percent(w.High))
 	switch {
 	case w.Low > 0.5:
 		return "Its responses beat those of " + m0 + " " + interval + "."

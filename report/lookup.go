@@ -85,6 +85,3 @@ func ablation(r *eval.Result) string {
 // known tells whether question statistics include relevance: a world whose truth is not
 // known has none.
 func known(q eval.Questions) bool { return q.Relevant >= 0 }
-
-// above tells whether a paired difference is a rise beyond its 95 % interval.
-func above(delta, sem float64) bool { return delta > 0 && delta > 1.96*sem }

@@ -32,7 +32,8 @@ type view struct {
 	Wins       []winRow
 	Questions  []questionRow
 	Known      []named
-	Optimum    *goldRow
+	Optimum    []goldRow
+	ByTurns    turnsTable
 	Reached    string // first model at the optimum, or ""
 	Relevance  []figure
 	Figure3    []figure
@@ -90,6 +91,7 @@ func newView(d Data) (view, error) {
 		RedrawnBy: kindRows(d.Iterations, func(it IterationView) map[string]int { return it.Redrawn }),
 		Calls:     callRows(d.Result), Groups: groups(d), Provenance: d.Provenance,
 	}
+	v.Optimum, v.ByTurns = optimumRows(d.Result), goldByTurns(d.Result)
 	v.Wins, v.WinTurns = winRows(d.Result)
 	if gap, ok := gapRow(d.Result); ok {
 		v.Gap = &gap
@@ -98,10 +100,6 @@ func newView(d Data) (view, error) {
 		v.Iterations = append(v.Iterations, fmt.Sprint(it.N))
 	}
 	if o := d.Result.Optimum; o != nil {
-		v.Optimum = &goldRow{Name: "Optimum", Cells: make([]goldCell, len(d.Result.Models))}
-		if len(v.Optimum.Cells) > 0 {
-			v.Optimum.Cells[0] = goldCell{nats(o.GoldLogProb), sem(o.SEM)}
-		}
 		v.Reached = o.Reached
 		v.Known = []named{{"chance", percent1(o.ChanceRelevant)}, {"optimum", percent1(o.Relevant)}}
 	}
@@ -125,7 +123,7 @@ func tiles(d Data) []tile {
 	a, okA := gold(r, eval.QExperimental, m0, eval.All)
 	b, okB := gold(r, eval.QExperimental, mN, eval.All)
 	if okA && okB {
-		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; paper " + paperSigned(paperLogProb["qa"][3]-paperLogProb["qa"][0])})
+		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; mean paired difference; paper " + paperSigned(paperLogProb["qa"][3]-paperLogProb["qa"][0])})
 	}
 	if gap, ok := gapRow(r); ok {
 		n := len(gap.Cells)
@@ -139,7 +137,7 @@ func tiles(d Data) []tile {
 		out = append(out, t)
 	}
 	if w, ok := winRate(r, mN); ok && w.N > 0 {
-		out = append(out, tile{"Win rate of " + mN + " over " + m0, rate(w.Rate), "95 % interval " + rate(w.Low) + "–" + rate(w.High) + ", n = " + count(w.N)})
+		out = append(out, tile{"Win rate of " + mN + " over " + m0, rate(w.Rate), "95\u00a0% interval " + rate(w.Low) + "–" + rate(w.High) + ", n\u00a0=\u00a0" + count(w.N)})
 	}
 	return out
 }

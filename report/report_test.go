@@ -41,10 +41,10 @@ func html(t *testing.T, d Data) string {
 func TestPageHoldsTheNumbers(t *testing.T) {
 	page := html(t, fakeData())
 	for _, want := range []string{
-		`<h1>After 3 rounds of self-play the model asks better questions: 83 % of them are relevant (m0: 22 %, chance: 21 %), and the right answer is 9.79 nats more probable after its conversations. Its responses beat those of m0 75 % of the time (95 % interval 70–79 %).</h1>`,
+		`<h1>After 3 rounds of self-play the model asks better questions: 83 % of them are relevant (m0: 22 %, chance: 21 %), and the right answer is 9.79 nats (9.55–10.03) more probable after its conversations. Its responses beat those of m0 75 % of the time (95 % interval 70–79 %).</h1>`,
 		`<td>−17.92 <span class="sem">±0.31</span></td>`,
 		`<th scope="row">paper</th><td>−359.8</td><td>−350.9</td><td>−344.7</td><td>−339.2</td><td>&#43;20.6</td>`,
-		`<tr><th scope="row">m2</th><td>0.757</td><td>0.705 – 0.803</td><td>300</td><td>200</td><td>39</td><td>61</td><td>1</td><td>0.690</td><td>0.740</td><td>0.770</td><td><i>0.727</i></td></tr>`,
+		`<tr><th scope="row">m2</th><td>0.757</td><td>0.705 – 0.803</td><td>300</td><td>200</td><td>39</td><td>61</td><td>1</td><td>0.660</td><td>0.720</td><td>0.740</td><td><i>0.727</i></td></tr>`,
 		`<td role="cell" class="text verdict seen"><span aria-hidden="true">✓</span> seen</td>`,
 		`<td role="cell" class="text verdict not-tested"><span aria-hidden="true">–</span> not tested</td>`,
 		`<mark class="text">`,

@@ -27,12 +27,11 @@ func goldRows(r *eval.Result) []goldRow {
 	for _, c := range conditions {
 		row := goldRow{Name: c.name, Cells: make([]goldCell, len(r.Models))}
 		lo, hi, found := 0, 0, 0
-		var first, last float64
 		see := func(g eval.GoldLogProb) goldCell {
 			if found == 0 {
-				lo, hi, first = g.N, g.N, g.Mean
+				lo, hi = g.N, g.N
 			}
-			lo, hi, last = min(lo, g.N), max(hi, g.N), g.Mean
+			lo, hi = min(lo, g.N), max(hi, g.N)
 			found++
 			return goldCell{nats(g.Mean), sem(g.SEM)}
 		}
@@ -51,10 +50,9 @@ func goldRows(r *eval.Result) []goldRow {
 		if found == 0 {
 			continue
 		}
-		if found == len(r.Models) && found > 1 {
-			row.Change = signed(last - first)
-			if g, ok := gold(r, c.key, r.Models[len(r.Models)-1], c.subset); ok && g.DeltaSEM > 0 {
-				row.ChangeSEM = sem(g.DeltaSEM)
+		if _, mN, ok := ends(r); ok && !row.Fixed {
+			if g, ok := gold(r, c.key, mN, c.subset); ok {
+				row.Change, row.ChangeSEM = signed(g.Delta), sem(g.DeltaSEM)
 			}
 		}
 		row.N = count(lo)
@@ -100,6 +98,59 @@ func gapRow(r *eval.Result) (goldRow, bool) {
 	}
 	row.Change, row.Delta = signed(last-first), paperSigned(paperGap(3)-paperGap(0))
 	return row, len(r.Models) > 0
+}
+
+// optimumRows are the optimum and how far each model's Q-experimental is from it.
+func optimumRows(r *eval.Result) []goldRow {
+	o := r.Optimum
+	if o == nil || len(r.Models) == 0 {
+		return nil
+	}
+	best := goldRow{Name: "Optimum", Cells: make([]goldCell, len(r.Models)), N: count(o.N)}
+	best.Cells[0] = goldCell{nats(o.GoldLogProb), sem(o.SEM)}
+	out := []goldRow{best}
+	away := goldRow{Name: "Q-experimental − optimum", Cells: make([]goldCell, len(r.Models))}
+	for _, g := range o.Gaps {
+		if i := slices.Index(r.Models, g.Model); i >= 0 {
+			away.Cells[i] = goldCell{signed(g.Mean), sem(g.SEM)}
+		}
+	}
+	if len(o.Gaps) > 0 {
+		out = append(out, away)
+	}
+	return out
+}
+
+// turnsTable is gold log-probability under Q-experimental by length of the conversation.
+type turnsTable struct {
+	Lengths []int
+	Rows    []goldRow
+}
+
+func goldByTurns(r *eval.Result) turnsTable {
+	var t turnsTable
+	for _, g := range r.GoldLogProb {
+		for _, k := range g.ByTurns {
+			if !slices.Contains(t.Lengths, k.Turns) {
+				t.Lengths = append(t.Lengths, k.Turns)
+			}
+		}
+	}
+	slices.Sort(t.Lengths)
+	for _, m := range r.Models {
+		g, ok := gold(r, eval.QExperimental, m, eval.All)
+		if !ok || len(g.ByTurns) == 0 {
+			continue
+		}
+		row := goldRow{Name: m, Cells: make([]goldCell, len(t.Lengths))}
+		for _, k := range g.ByTurns {
+			if k.N > 0 {
+				row.Cells[slices.Index(t.Lengths, k.Turns)] = goldCell{nats(k.Mean), sem(k.SEM)}
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
 }
 
 // winRow is a row of the table of win rates.

@@ -24,8 +24,8 @@ func Text(w io.Writer, r *eval.Result) error {
 		for _, row := range rows {
 			t = append(t, goldText(row)...)
 		}
-		if o := r.Optimum; o != nil {
-			t = append(t, []string{"Optimum", nats(o.GoldLogProb) + " " + sem(o.SEM)})
+		for _, row := range optimumRows(r) {
+			t = append(t, goldText(row)...)
 		}
 		t.print(&b)
 		if o := r.Optimum; o != nil && o.Reached != "" {
