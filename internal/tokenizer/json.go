@@ -153,7 +153,8 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	d := document{Version: "1.0", Truncation: null, Padding: null, Normalizer: null, PostProcessor: null, PreTokenizer: byteLevel, Decoder: byteLevel,
 		Model: bpeModel{Type: "BPE", Vocab: map[string]int32{}, Merges: []mergeText{}}, AddedTokens: []addedToken{}}
 	for id, s := range t.tokens {
-		if _, ok := t.addedN[int32(id)]; !ok && s != "" {
+		// Added tokens too: Hugging Face's library numbers those that the model does not know anew.
+		if s != "" {
 			d.Model.Vocab[s] = int32(id)
 		}
 	}
