@@ -65,7 +65,8 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy})
 	}
 	in := eval.Input{
-		Config: s.config, Base: s.base, Models: policies, Roleplayer: s.roleplayer, Test: s.data.Test,
+		Experiment: s.experiment.Name,
+		Config:     s.config, Base: s.base, Models: policies, Roleplayer: s.roleplayer, Test: s.data.Test,
 		Judge: s.judge(), WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
 		Observe: func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) },
 	}
@@ -227,6 +228,9 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 			}
 		}
 		d.Iterations = append(d.Iterations, report.ViewOf(it, truth, sampled))
+		if n := len(it.Log.Dropped); n > 0 {
+			r.Dropped["example: "+string(stargate.TooLong)] += n
+		}
 		t := eval.Training{Model: fmt.Sprintf("m%d", it.N), Split: it.Split, Examples: it.Examples, EvalLoss: [2]float64{it.Log.EvalLossBase, it.Log.EvalLoss}, Margin: eval.Margin(it.Candidates)}
 		for _, step := range it.Log.Steps {
 			t.Loss = append(t.Loss, step.Loss)
