@@ -104,6 +104,33 @@ func TestSoakKill(t *testing.T) {
 	killAndResume(t, 40)
 }
 
+// A kill during the first opening, while tables are being made, leaves a file that opens.
+func TestKillWhileOpening(t *testing.T) {
+	self, err := os.Executable()
+	must(t, err)
+	for range 12 {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), childVariable+"="+path)
+		must(t, cmd.Start())
+		for started := time.Now(); time.Since(started) < 10*time.Second; time.Sleep(100 * time.Microsecond) {
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+		}
+		time.Sleep(rand.N(15 * time.Millisecond))
+		must(t, cmd.Process.Kill())
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("the child ended before it was killed")
+		}
+		l, err := ledger.Open(path, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t, l.Close())
+	}
+}
+
 // killAndResume kills the child at random moments and lets the last one finish. Nothing it
 // was given may be made again, and the totals are those of a run without kills.
 func killAndResume(t *testing.T, kills int) {
