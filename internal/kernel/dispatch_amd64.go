@@ -38,9 +38,20 @@ func flag(b bool) int {
 	return 0
 }
 
+func copyTile(dst, src []float32, ld, k int) {
+	switch {
+	case wide:
+		copyColumns8(&dst[0], &src[0], ld*4, k)
+	case fast:
+		copyColumns6(&dst[0], &src[0], ld*4, k)
+	default:
+		copyColumnsRef(dst, src, tallest, ld, k)
+	}
+}
+
 func copyColumns(dst, src []float32, ld, k int) {
 	if !fast {
-		copyColumnsRef(dst, src, ld, k)
+		copyColumnsRef(dst, src, PanelWidth, ld, k)
 		return
 	}
 	copyColumns16(&dst[0], &src[0], ld*4, k)

@@ -19,7 +19,8 @@ func multiply(rows, panels, k int, a []float32, lda, ks int, b []float32, stride
 	multiplyRef(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
 }
 
-func copyColumns(dst, src []float32, ld, k int)          { copyColumnsRef(dst, src, ld, k) }
+func copyTile(dst, src []float32, ld, k int)             { copyColumnsRef(dst, src, tallest, ld, k) }
+func copyColumns(dst, src []float32, ld, k int)          { copyColumnsRef(dst, src, PanelWidth, ld, k) }
 func transposeColumns(dst, src []float32, ld, k int) int { return transposeColumnsRef(dst, src, ld, k) }
 func dot(x, y []float32) float32                         { return dotRef(x, y) }
 func add(x, y []float32)                                 { addRef(x, y) }

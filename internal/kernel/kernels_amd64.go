@@ -107,6 +107,16 @@ func multiply3x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride i
 //go:noescape
 func copyColumns16(dst *float32, src *float32, ld int, k int)
 
+// copyColumns8 copies 8 columns of k rows; ld is in bytes.
+//
+//go:noescape
+func copyColumns8(dst *float32, src *float32, ld int, k int)
+
+// copyColumns6 copies 6 columns of k rows; ld is in bytes.
+//
+//go:noescape
+func copyColumns6(dst *float32, src *float32, ld int, k int)
+
 // transpose8 transposes an 8x8 block; strides are in bytes.
 //
 //go:noescape

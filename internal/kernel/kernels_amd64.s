@@ -3,16 +3,18 @@
 #include "textflag.h"
 
 // func multiply1x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	SUBQ   $0x04, AX
-	JLT    multiply1x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       c+48(FP), SI
+	PREFETCHT0 (SI)
+	SUBQ       $0x04, AX
+	JLT        multiply1x16AVX2_rest
 
 multiply1x16AVX2_many:
 	VBROADCASTSS (CX), Y2
@@ -64,19 +66,24 @@ multiply1x16AVX2_store:
 	RET
 
 // func multiply2x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	SUBQ   $0x04, AX
-	JLT    multiply2x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       c+48(FP), DI
+	MOVQ       ldc+56(FP), R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	SUBQ       $0x04, AX
+	JLT        multiply2x16AVX2_rest
 
 multiply2x16AVX2_many:
 	VMOVUPS      (BX), Y5
@@ -140,41 +147,48 @@ multiply2x16AVX2_one:
 multiply2x16AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R8
 	TESTQ  CX, CX
 	JZ     multiply2x16AVX2_store
 	MOVQ   AX, CX
 	VADDPS (CX), Y0, Y0
 	VADDPS 32(CX), Y1, Y1
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Y2, Y2
 	VADDPS 32(CX), Y3, Y3
 
 multiply2x16AVX2_store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	VZEROUPPER
 	RET
 
 // func multiply3x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	SUBQ   $0x04, AX
-	JLT    multiply3x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       c+48(FP), DI
+	MOVQ       ldc+56(FP), R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	SUBQ       $0x04, AX
+	JLT        multiply3x16AVX2_rest
 
 multiply3x16AVX2_many:
 	VMOVUPS      (BX), Y7
@@ -253,51 +267,60 @@ multiply3x16AVX2_one:
 multiply3x16AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R8
 	TESTQ  CX, CX
 	JZ     multiply3x16AVX2_store
 	MOVQ   AX, CX
 	VADDPS (CX), Y0, Y0
 	VADDPS 32(CX), Y1, Y1
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Y2, Y2
 	VADDPS 32(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
 
 multiply3x16AVX2_store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
 	VZEROUPPER
 	RET
 
 // func multiply4x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x04, AX
-	JLT    multiply4x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply4x16AVX2_rest
 
 multiply4x16AVX2_many:
 	VMOVUPS      (BX), Y9
@@ -396,59 +419,70 @@ multiply4x16AVX2_one:
 multiply4x16AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply4x16AVX2_store
 	MOVQ   AX, CX
 	VADDPS (CX), Y0, Y0
 	VADDPS 32(CX), Y1, Y1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y2, Y2
 	VADDPS 32(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y6, Y6
 	VADDPS 32(CX), Y7, Y7
 
 multiply4x16AVX2_store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y6, (AX)
 	VMOVUPS Y7, 32(AX)
 	VZEROUPPER
 	RET
 
 // func multiply5x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	SUBQ   $0x04, AX
-	JLT    multiply5x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply5x16AVX2_rest
 
 multiply5x16AVX2_many:
 	VMOVUPS      (BX), Y11
@@ -562,67 +596,80 @@ multiply5x16AVX2_one:
 multiply5x16AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply5x16AVX2_store
 	MOVQ   AX, CX
 	VADDPS (CX), Y0, Y0
 	VADDPS 32(CX), Y1, Y1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y2, Y2
 	VADDPS 32(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y6, Y6
 	VADDPS 32(CX), Y7, Y7
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y8, Y8
 	VADDPS 32(CX), Y9, Y9
 
 multiply5x16AVX2_store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y6, (AX)
 	VMOVUPS Y7, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y8, (AX)
 	VMOVUPS Y9, 32(AX)
 	VZEROUPPER
 	RET
 
 // func multiply6x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	SUBQ   $0x04, AX
-	JLT    multiply6x16AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply6x16AVX2_rest
 
 multiply6x16AVX2_many:
 	VMOVUPS      (BX), Y13
@@ -751,59 +798,61 @@ multiply6x16AVX2_one:
 multiply6x16AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply6x16AVX2_store
 	MOVQ   AX, CX
 	VADDPS (CX), Y0, Y0
 	VADDPS 32(CX), Y1, Y1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y2, Y2
 	VADDPS 32(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y6, Y6
 	VADDPS 32(CX), Y7, Y7
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y8, Y8
 	VADDPS 32(CX), Y9, Y9
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y10, Y10
 	VADDPS 32(CX), Y11, Y11
 
 multiply6x16AVX2_store:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y6, (AX)
 	VMOVUPS Y7, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y8, (AX)
 	VMOVUPS Y9, 32(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y10, (AX)
 	VMOVUPS Y11, 32(AX)
 	VZEROUPPER
 	RET
 
 // func multiply1x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	VPXORD Z0, Z0, Z0
-	SUBQ   $0x04, AX
-	JLT    multiply1x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	VPXORD     Z0, Z0, Z0
+	MOVQ       c+48(FP), SI
+	PREFETCHT0 (SI)
+	SUBQ       $0x04, AX
+	JLT        multiply1x16AVX512_rest
 
 multiply1x16AVX512_many:
 	VBROADCASTSS (CX), Z1
@@ -848,17 +897,22 @@ multiply1x16AVX512_store:
 	RET
 
 // func multiply2x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply2x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	SUBQ   $0x04, AX
-	JLT    multiply2x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       c+48(FP), DI
+	MOVQ       ldc+56(FP), R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	SUBQ       $0x04, AX
+	JLT        multiply2x16AVX512_rest
 
 multiply2x16AVX512_many:
 	VMOVUPS          (BX), Z2
@@ -897,34 +951,41 @@ multiply2x16AVX512_one:
 multiply2x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R8
 	TESTQ  CX, CX
 	JZ     multiply2x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Z1, Z1
 
 multiply2x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Z1, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply3x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply3x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	SUBQ   $0x04, AX
-	JLT    multiply3x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	MOVQ       c+48(FP), DI
+	MOVQ       ldc+56(FP), R8
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	SUBQ       $0x04, AX
+	JLT        multiply3x16AVX512_rest
 
 multiply3x16AVX512_many:
 	VMOVUPS          (BX), Z3
@@ -968,41 +1029,50 @@ multiply3x16AVX512_one:
 multiply3x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R8
 	TESTQ  CX, CX
 	JZ     multiply3x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R8, CX
 	VADDPS (CX), Z2, Z2
 
 multiply3x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R8, AX
 	VMOVUPS Z2, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply4x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply4x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x04, AX
-	JLT    multiply4x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply4x16AVX512_rest
 
 multiply4x16AVX512_many:
 	VMOVUPS          (BX), Z4
@@ -1056,46 +1126,57 @@ multiply4x16AVX512_one:
 multiply4x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply4x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z2, Z2
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z3, Z3
 
 multiply4x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z2, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z3, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply5x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply5x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	SUBQ   $0x04, AX
-	JLT    multiply5x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply5x16AVX512_rest
 
 multiply5x16AVX512_many:
 	VMOVUPS          (BX), Z5
@@ -1154,51 +1235,64 @@ multiply5x16AVX512_one:
 multiply5x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply5x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z2, Z2
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z3, Z3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z4, Z4
 
 multiply5x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z2, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z3, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z4, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply6x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply6x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	SUBQ   $0x04, AX
-	JLT    multiply6x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply6x16AVX512_rest
 
 multiply6x16AVX512_many:
 	VMOVUPS          (BX), Z6
@@ -1262,58 +1356,73 @@ multiply6x16AVX512_one:
 multiply6x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply6x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z2, Z2
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z3, Z3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z4, Z4
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z5, Z5
 
 multiply6x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z2, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z3, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z4, (AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z5, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply7x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply7x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	LEAQ   (SI)(SI*2), R8
-	ADDQ   DI, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	SUBQ   $0x04, AX
-	JLT    multiply7x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	LEAQ       (SI)(SI*2), R8
+	ADDQ       DI, R8
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	MOVQ       c+48(FP), R9
+	MOVQ       ldc+56(FP), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	SUBQ       $0x04, AX
+	JLT        multiply7x16AVX512_rest
 
 multiply7x16AVX512_many:
 	VMOVUPS          (BX), Z7
@@ -1387,63 +1496,80 @@ multiply7x16AVX512_one:
 multiply7x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R10
 	TESTQ  CX, CX
 	JZ     multiply7x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z2, Z2
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z3, Z3
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z4, Z4
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z5, Z5
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z6, Z6
 
 multiply7x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z2, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z3, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z4, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z5, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z6, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply8x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	LEAQ   (SI)(SI*2), DI
-	ADDQ   CX, DI
-	LEAQ   (SI)(SI*2), R8
-	ADDQ   DI, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	SUBQ   $0x04, AX
-	JLT    multiply8x16AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	LEAQ       (SI)(SI*2), DI
+	ADDQ       CX, DI
+	LEAQ       (SI)(SI*2), R8
+	ADDQ       DI, R8
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       c+48(FP), R9
+	MOVQ       ldc+56(FP), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	SUBQ       $0x04, AX
+	JLT        multiply8x16AVX512_rest
 
 multiply8x16AVX512_many:
 	VMOVUPS          (BX), Z8
@@ -1522,64 +1648,66 @@ multiply8x16AVX512_one:
 multiply8x16AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R10
 	TESTQ  CX, CX
 	JZ     multiply8x16AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z2, Z2
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z3, Z3
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z4, Z4
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z5, Z5
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z6, Z6
-	ADDQ   DX, CX
+	ADDQ   R10, CX
 	VADDPS (CX), Z7, Z7
 
 multiply8x16AVX512_store:
 	VMOVUPS Z0, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z1, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z2, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z3, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z4, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z5, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z6, (AX)
-	ADDQ    DX, AX
+	ADDQ    R10, AX
 	VMOVUPS Z7, (AX)
 	VZEROUPPER
 	RET
 
 // func multiply1x64AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply1x64AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   stride+40(FP), SI
-	LEAQ   (BX)(SI*2), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x04, AX
-	JLT    multiply1x64AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       stride+40(FP), SI
+	LEAQ       (BX)(SI*2), DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       c+48(FP), R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply1x64AVX2_rest
 
 multiply1x64AVX2_many:
 	VBROADCASTSS (CX), Y8
@@ -1675,24 +1803,29 @@ multiply1x64AVX2_store:
 	RET
 
 // func multiply2x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply2x32AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	MOVQ   stride+40(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x04, AX
-	JLT    multiply2x32AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       stride+40(FP), DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply2x32AVX2_rest
 
 multiply2x32AVX2_many:
 	VMOVUPS      (BX), Y9
@@ -1786,7 +1919,7 @@ multiply2x32AVX2_one:
 multiply2x32AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply2x32AVX2_store
 	MOVQ   AX, CX
@@ -1794,7 +1927,7 @@ multiply2x32AVX2_done:
 	VADDPS 32(CX), Y1, Y1
 	VADDPS 64(CX), Y2, Y2
 	VADDPS 96(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
 	VADDPS 64(CX), Y6, Y6
@@ -1805,7 +1938,7 @@ multiply2x32AVX2_store:
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
 	VMOVUPS Y3, 96(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
 	VMOVUPS Y6, 64(AX)
@@ -1814,28 +1947,35 @@ multiply2x32AVX2_store:
 	RET
 
 // func multiply3x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·multiply3x32AVX2(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	MOVQ   stride+40(FP), DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	SUBQ   $0x04, AX
-	JLT    multiply3x32AVX2_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       stride+40(FP), DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply3x32AVX2_rest
 
 multiply3x32AVX2_many:
 	VMOVUPS      (BX), Y13
@@ -1954,7 +2094,7 @@ multiply3x32AVX2_one:
 multiply3x32AVX2_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply3x32AVX2_store
 	MOVQ   AX, CX
@@ -1962,12 +2102,12 @@ multiply3x32AVX2_done:
 	VADDPS 32(CX), Y1, Y1
 	VADDPS 64(CX), Y2, Y2
 	VADDPS 96(CX), Y3, Y3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y4, Y4
 	VADDPS 32(CX), Y5, Y5
 	VADDPS 64(CX), Y6, Y6
 	VADDPS 96(CX), Y7, Y7
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Y8, Y8
 	VADDPS 32(CX), Y9, Y9
 	VADDPS 64(CX), Y10, Y10
@@ -1978,12 +2118,12 @@ multiply3x32AVX2_store:
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
 	VMOVUPS Y3, 96(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
 	VMOVUPS Y6, 64(AX)
 	VMOVUPS Y7, 96(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Y8, (AX)
 	VMOVUPS Y9, 32(AX)
 	VMOVUPS Y10, 64(AX)
@@ -1992,20 +2132,22 @@ multiply3x32AVX2_store:
 	RET
 
 // func multiply1x64AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply1x64AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   stride+40(FP), SI
-	LEAQ   (BX)(SI*2), DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x04, AX
-	JLT    multiply1x64AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       stride+40(FP), SI
+	LEAQ       (BX)(SI*2), DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       c+48(FP), R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply1x64AVX512_rest
 
 multiply1x64AVX512_many:
 	VBROADCASTSS (CX), Z4
@@ -2073,20 +2215,25 @@ multiply1x64AVX512_store:
 	RET
 
 // func multiply2x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply2x32AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	MOVQ   stride+40(FP), DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x04, AX
-	JLT    multiply2x32AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       stride+40(FP), DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply2x32AVX512_rest
 
 multiply2x32AVX512_many:
 	VMOVUPS      (BX), Z5
@@ -2150,42 +2297,49 @@ multiply2x32AVX512_one:
 multiply2x32AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply2x32AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
 	VADDPS 64(CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z2, Z2
 	VADDPS 64(CX), Z3, Z3
 
 multiply2x32AVX512_store:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	VZEROUPPER
 	RET
 
 // func multiply3x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-72
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   ks+24(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   lda+16(FP), SI
-	MOVQ   stride+40(FP), DI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	SUBQ   $0x04, AX
-	JLT    multiply3x32AVX512_rest
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       ks+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       lda+16(FP), SI
+	MOVQ       stride+40(FP), DI
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	MOVQ       c+48(FP), R8
+	MOVQ       ldc+56(FP), R9
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	SUBQ       $0x04, AX
+	JLT        multiply3x32AVX512_rest
 
 multiply3x32AVX512_many:
 	VMOVUPS      (BX), Z7
@@ -2264,26 +2418,26 @@ multiply3x32AVX512_one:
 multiply3x32AVX512_done:
 	MOVQ   c+48(FP), AX
 	MOVQ   add+64(FP), CX
-	MOVQ   ldc+56(FP), DX
+	MOVQ   ldc+56(FP), R9
 	TESTQ  CX, CX
 	JZ     multiply3x32AVX512_store
 	MOVQ   AX, CX
 	VADDPS (CX), Z0, Z0
 	VADDPS 64(CX), Z1, Z1
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z2, Z2
 	VADDPS 64(CX), Z3, Z3
-	ADDQ   DX, CX
+	ADDQ   R9, CX
 	VADDPS (CX), Z4, Z4
 	VADDPS 64(CX), Z5, Z5
 
 multiply3x32AVX512_store:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
-	ADDQ    DX, AX
+	ADDQ    R9, AX
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, 64(AX)
 	VZEROUPPER
@@ -2299,13 +2453,51 @@ TEXT ·copyColumns16(SB), NOSPLIT, $0-32
 
 copyColumns16_loop:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(AX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, AX
 	DECQ    BX
 	JNZ     copyColumns16_loop
+	VZEROUPPER
+	RET
+
+// func copyColumns8(dst *float32, src *float32, ld int, k int)
+// Requires: AVX
+TEXT ·copyColumns8(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ k+24(FP), BX
+
+copyColumns8_loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    DX, CX
+	ADDQ    $0x20, AX
+	DECQ    BX
+	JNZ     copyColumns8_loop
+	VZEROUPPER
+	RET
+
+// func copyColumns6(dst *float32, src *float32, ld int, k int)
+// Requires: AVX
+TEXT ·copyColumns6(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ld+16(FP), DX
+	MOVQ k+24(FP), BX
+
+copyColumns6_loop:
+	VMOVUPS (CX), X0
+	VMOVUPS X0, (AX)
+	VMOVSD  16(CX), X0
+	VMOVSD  X0, 16(AX)
+	ADDQ    DX, CX
+	ADDQ    $0x18, AX
+	DECQ    BX
+	JNZ     copyColumns6_loop
 	VZEROUPPER
 	RET
 
@@ -2485,8 +2677,10 @@ TEXT ·expSumAVX(SB), NOSPLIT, $0-28
 expSum_loop:
 	VMOVUPS      (AX), Y3
 	VFMSUB213PS  Y1, Y0, Y3
-	VMAXPS       fc2ae999a<>+0(SB), Y3, Y3
-	VMINPS       f42b0999a<>+0(SB), Y3, Y3
+	VMOVUPS      fc2ae999a<>+0(SB), Y4
+	VMOVUPS      f42b0999a<>+0(SB), Y5
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
 	VMULPS       f3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VFNMADD231PS f3f318000<>+0(SB), Y4, Y3
@@ -2649,8 +2843,10 @@ TEXT ·expSum64AVX(SB), NOSPLIT, $0-32
 expSum64_loop:
 	VMOVUPS      (AX), Y2
 	VSUBPS       Y0, Y2, Y2
-	VMAXPS       fc2ae999a<>+0(SB), Y2, Y2
-	VMINPS       f42b0999a<>+0(SB), Y2, Y2
+	VMOVUPS      fc2ae999a<>+0(SB), Y3
+	VMOVUPS      f42b0999a<>+0(SB), Y4
+	VMAXPS       Y2, Y3, Y2
+	VMINPS       Y2, Y4, Y2
 	VMULPS       f3fb8aa3b<>+0(SB), Y2, Y3
 	VROUNDPS     $0x08, Y3, Y3
 	VFNMADD231PS f3f318000<>+0(SB), Y3, Y2
@@ -2824,8 +3020,10 @@ swiGLU_loop:
 	VXORPS       Y1, Y1, Y1
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y0, Y1, Y1
-	VMAXPS       fc2ae999a<>+0(SB), Y1, Y1
-	VMINPS       f42b0999a<>+0(SB), Y1, Y1
+	VMOVUPS      fc2ae999a<>+0(SB), Y2
+	VMOVUPS      f42b0999a<>+0(SB), Y3
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
 	VMULPS       f3fb8aa3b<>+0(SB), Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VFNMADD231PS f3f318000<>+0(SB), Y2, Y1
@@ -2866,8 +3064,10 @@ swiGLUGrad_loop:
 	VXORPS       Y1, Y1, Y1
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y0, Y1, Y1
-	VMAXPS       fc2ae999a<>+0(SB), Y1, Y1
-	VMINPS       f42b0999a<>+0(SB), Y1, Y1
+	VMOVUPS      fc2ae999a<>+0(SB), Y2
+	VMOVUPS      f42b0999a<>+0(SB), Y3
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
 	VMULPS       f3fb8aa3b<>+0(SB), Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VFNMADD231PS f3f318000<>+0(SB), Y2, Y1

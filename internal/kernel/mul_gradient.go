@@ -82,20 +82,13 @@ func (s *scratch) multiply(c []float32, ldc, m int, add bool) {
 // last row of the last tile is left as it is.
 func packTiles(dst, a []float32, lda, m, k int) {
 	for i := 0; i < m; i += tallest {
-		tile := dst[i*k:][:tallest*k]
-		switch rows := min(tallest, m-i); rows {
-		case 8:
-			for x := range k {
-				*(*[8]float32)(tile[x*8:]) = *(*[8]float32)(a[x*lda+i:])
-			}
-		case 6:
-			for x := range k {
-				*(*[6]float32)(tile[x*tallest:]) = *(*[6]float32)(a[x*lda+i:])
-			}
-		default:
-			for x := range k {
-				copy(tile[x*tallest:][:tallest], a[x*lda+i:][:rows])
-			}
+		tile, rows := dst[i*k:][:tallest*k], min(tallest, m-i)
+		if rows == tallest {
+			copyTile(tile, a[i:], lda, k)
+			continue
+		}
+		for x := range k {
+			copy(tile[x*tallest:][:rows], a[x*lda+i:])
 		}
 	}
 }

@@ -25,10 +25,10 @@ func multiplyRef(rows, panels, k int, a []float32, lda, ks int, b []float32, str
 	}
 }
 
-// copyColumnsRef copies the first PanelWidth columns of k rows of src, ld apart, to dst.
-func copyColumnsRef(dst, src []float32, ld, k int) {
+// copyColumnsRef copies the first n columns of k rows of src, ld apart, to dst.
+func copyColumnsRef(dst, src []float32, n, ld, k int) {
 	for x := range k {
-		copy(dst[x*PanelWidth:][:PanelWidth], src[x*ld:][:PanelWidth])
+		copy(dst[x*n:][:n], src[x*ld:])
 	}
 }
 

@@ -16,7 +16,9 @@ func main() {
 		u.multiply(2, 2)
 		u.multiply(3, 2)
 	}
-	copyColumns()
+	for _, n := range []int{16, 8, 6} {
+		copyColumns(n)
+	}
 	transpose8()
 	dot()
 	add()

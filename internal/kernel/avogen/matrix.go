@@ -88,6 +88,17 @@ func (u unit) multiply(rows, panels int) {
 			sum[r] = append(sum[r], v)
 		}
 	}
+	// Ask for C now: by the end of the loop it has come.
+	ahead, ldc := Load(Param("c"), GP64()), GP64()
+	if rows > 1 {
+		Load(Param("ldc"), ldc)
+	}
+	for r := range rows {
+		PREFETCHT0(Mem{Base: ahead})
+		if r < rows-1 {
+			ADDQ(ldc, ahead)
+		}
+	}
 	values := [2]VecVirtual{u.new(), u.new()}
 	step := func(i int) {
 		if rows == 1 { // each column is used once: no need to hold it
@@ -133,7 +144,6 @@ func (u unit) multiply(rows, panels int) {
 	})
 
 	c, accumulate := Load(Param("c"), GP64()), Load(Param("add"), GP64())
-	ldc := GP64()
 	if rows > 1 {
 		Load(Param("ldc"), ldc)
 	}
@@ -180,23 +190,35 @@ func overK(name string, k Register, many, one func()) {
 	Label(name + "_done")
 }
 
-// copyColumns emits dst[x][0:16] = src[x*ld:][0:16] for k rows.
-func copyColumns() {
-	TEXT("copyColumns16", NOSPLIT, "func(dst, src *float32, ld, k int)")
+// copyColumns emits dst[x][0:n] = src[x*ld:][0:n] for k rows; ld is in bytes. n is 16 for a
+// panel, and the height of a tile for Aᵀ.
+func copyColumns(n int) {
+	name := fmt.Sprintf("copyColumns%d", n)
+	TEXT(name, NOSPLIT, "func(dst, src *float32, ld, k int)")
 	Pragma("noescape")
-	Doc("copyColumns16 copies 16 columns of k rows; ld is in bytes.")
+	Doc(fmt.Sprintf("%s copies %d columns of k rows; ld is in bytes.", name, n))
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	ld, k := Load(Param("ld"), GP64()), Load(Param("k"), GP64())
-	left, right := YMM(), YMM()
-	Label("copyColumns16_loop")
-	VMOVUPS(Mem{Base: src}, left)
-	VMOVUPS(Mem{Base: src, Disp: 32}, right)
-	VMOVUPS(left, Mem{Base: dst})
-	VMOVUPS(right, Mem{Base: dst, Disp: 32})
+	wide, half, pair := YMM(), XMM(), XMM()
+	Label(name + "_loop")
+	at := 0
+	for ; at+8 <= n; at += 8 {
+		VMOVUPS(Mem{Base: src, Disp: 4 * at}, wide)
+		VMOVUPS(wide, Mem{Base: dst, Disp: 4 * at})
+	}
+	if at+4 <= n {
+		VMOVUPS(Mem{Base: src, Disp: 4 * at}, half)
+		VMOVUPS(half, Mem{Base: dst, Disp: 4 * at})
+		at += 4
+	}
+	if at+2 <= n {
+		VMOVSD(Mem{Base: src, Disp: 4 * at}, pair)
+		VMOVSD(pair, Mem{Base: dst, Disp: 4 * at})
+	}
 	ADDQ(ld, src)
-	ADDQ(Imm(64), dst)
+	ADDQ(Imm(uint64(4*n)), dst)
 	DECQ(k)
-	JNZ(LabelRef("copyColumns16_loop"))
+	JNZ(LabelRef(name + "_loop"))
 	VZEROUPPER()
 	RET()
 }

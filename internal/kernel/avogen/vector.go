@@ -84,11 +84,14 @@ func finish() {
 
 // exp emits x = exp(x): x = n ln 2 + r, a polynomial in r (Cephes' coefficients), and n
 // put into the exponent. Arguments are clamped to [-87.3, 88.3]; the relative error is
-// below 2e-7.
+// below 2e-7. NaN stays NaN: VMAXPS and VMINPS return their first operand (in the order
+// of Go) when one is NaN, so that must be x and not the bound.
 func exp(x VecVirtual) {
 	n, y, r2 := YMM(), YMM(), YMM()
-	VMAXPS(constant(-87.3), x, x)
-	VMINPS(constant(88.3), x, x)
+	VMOVUPS(constant(-87.3), n)
+	VMOVUPS(constant(88.3), y)
+	VMAXPS(x, n, x)
+	VMINPS(x, y, x)
 	VMULPS(constant(math.Log2E), x, n)
 	VROUNDPS(Imm(8), n, n)
 	VFNMADD231PS(constant(0.693359375), n, x)
