@@ -62,8 +62,8 @@ func (m *mergeText) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var parts []string
-	if err := json.Unmarshal(data, &parts); err != nil || len(parts) != 2 {
-		return fmt.Errorf("merge %s is not two tokens", data)
+	if err := json.Unmarshal(data, &parts); err != nil || len(parts) != 2 || strings.Contains(parts[0]+parts[1], " ") {
+		return fmt.Errorf("merge %s is not two byte-level tokens", data)
 	}
 	*m = mergeText{parts[0], parts[1]}
 	return nil
@@ -71,67 +71,25 @@ func (m *mergeText) UnmarshalJSON(data []byte) error {
 
 func (m mergeText) MarshalJSON() ([]byte, error) { return marshal(m[0] + " " + m[1]) }
 
-// component is a part with a type, such as a pre-tokenizer.
-type component struct {
-	Type           string `json:"type"`
-	AddPrefixSpace bool   `json:"add_prefix_space"`
-	UseRegex       *bool  `json:"use_regex"`
-}
+// maxID bounds the memory a hostile file can ask for.
+const maxID = 1 << 22
 
-// Load reads a tokenizer.json. What it cannot do exactly it refuses, naming the part.
+// Load reads a tokenizer.json. What it cannot do exactly it refuses with [ErrUnsupported],
+// naming the part.
 func Load(data []byte) (*Tokenizer, error) {
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	refuse := func(format string, args ...any) error {
-		return fmt.Errorf("tokenizer.json: %w: %s; this engine reads byte-level BPE with GPT-2's pattern", ErrUnsupported, fmt.Sprintf(format, args...))
+	s, err := d.scheme()
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer.json: %w; this engine reads byte-level BPE as GPT-2, Llama-3, Qwen2 and SmolLM have it", err)
 	}
-	if d.Model.Type != "BPE" {
-		return nil, refuse("model type %q", d.Model.Type)
+	tokens, added, err := d.vocabulary()
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	if d.Model.ByteFallback || d.Model.IgnoreMerges || (d.Model.Dropout != nil && *d.Model.Dropout != 0) {
-		return nil, refuse("model with byte_fallback, ignore_merges or dropout")
-	}
-	if isSet(d.Normalizer) {
-		return nil, refuse("a normalizer")
-	}
-	var pre component
-	if err := json.Unmarshal(d.PreTokenizer, &pre); err != nil || pre.Type != "ByteLevel" || pre.AddPrefixSpace || (pre.UseRegex != nil && !*pre.UseRegex) {
-		return nil, refuse("pre_tokenizer %s", d.PreTokenizer)
-	}
-	size := 0
-	for _, id := range d.Model.Vocab {
-		size = max(size, int(id)+1)
-	}
-	if size > 1<<22 {
-		return nil, fmt.Errorf("tokenizer.json: an id of %d; no vocabulary is that large", size-1)
-	}
-	for _, a := range d.AddedTokens {
-		if a.LStrip || a.RStrip || a.SingleWord {
-			return nil, refuse("added token %q with lstrip, rstrip or single_word", a.Content)
-		}
-		if a.Content == "" || a.ID < 0 || a.ID > 1<<22 {
-			return nil, fmt.Errorf("tokenizer.json: added token %q with id %d", a.Content, a.ID)
-		}
-		size = max(size, int(a.ID)+1)
-	}
-	tokens := make([]string, size)
-	for s, id := range d.Model.Vocab {
-		if id < 0 || int(id) >= size || tokens[id] != "" {
-			return nil, fmt.Errorf("tokenizer.json: token %q has id %d, which is taken or out of range", s, id)
-		}
-		tokens[id] = s
-	}
-	var added []Added
-	for _, a := range d.AddedTokens {
-		if a.ID < 0 || (tokens[a.ID] != "" && tokens[a.ID] != a.Content) {
-			return nil, fmt.Errorf("tokenizer.json: added token %q has id %d, which is taken", a.Content, a.ID)
-		}
-		tokens[a.ID] = a.Content
-		added = append(added, Added{a.ID, a.Content, a.Special})
-	}
-	var merges []pair
+	merges := make([]pair, len(d.Model.Merges))
 	for i, m := range d.Model.Merges {
 		left, ok1 := d.Model.Vocab[m[0]]
 		right, ok2 := d.Model.Vocab[m[1]]
@@ -139,19 +97,66 @@ func Load(data []byte) (*Tokenizer, error) {
 		if !ok1 || !ok2 || !ok3 {
 			return nil, fmt.Errorf("tokenizer.json: merge %d (%q) names a token that is not in the vocabulary", i, m[0]+" "+m[1])
 		}
-		merges = append(merges, pair{left, right})
+		merges[i] = pair{left, right}
 	}
-	return build(tokens, merges, added), nil
+	return build(tokens, merges, added, s), nil
 }
 
-func isSet(raw json.RawMessage) bool { return len(raw) > 0 && !bytes.Equal(raw, []byte("null")) }
+// vocabulary is the tokens by id, those of the model and the added ones.
+func (d *document) vocabulary() (tokens []string, added []Added, err error) {
+	size := 0
+	for s, id := range d.Model.Vocab {
+		if s == "" || id < 0 || id > maxID {
+			return nil, nil, fmt.Errorf("token %q has id %d; ids are 0 to %d", s, id, maxID)
+		}
+		size = max(size, int(id)+1)
+	}
+	for _, a := range d.AddedTokens {
+		if a.LStrip || a.RStrip || a.SingleWord {
+			return nil, nil, fmt.Errorf("%w: added token %q with lstrip, rstrip or single_word", ErrUnsupported, a.Content)
+		}
+		if a.Content == "" || a.ID < 0 || a.ID > maxID {
+			return nil, nil, fmt.Errorf("added token %q has id %d; ids are 0 to %d", a.Content, a.ID, maxID)
+		}
+		size = max(size, int(a.ID)+1)
+	}
+	tokens = make([]string, size)
+	for s, id := range d.Model.Vocab {
+		if tokens[id] != "" {
+			return nil, nil, fmt.Errorf("tokens %q and %q have the same id %d", min(s, tokens[id]), max(s, tokens[id]), id)
+		}
+		tokens[id] = s
+	}
+	seen := map[string]bool{}
+	for _, a := range d.AddedTokens {
+		id, known := d.Model.Vocab[a.Content]
+		if seen[a.Content] || known && id != a.ID || tokens[a.ID] != "" && tokens[a.ID] != a.Content {
+			return nil, nil, fmt.Errorf("added token %q with id %d contradicts another token", a.Content, a.ID)
+		}
+		seen[a.Content] = true
+		tokens[a.ID] = a.Content
+		added = append(added, Added{a.ID, a.Content, a.Special, a.Normalized})
+	}
+	return tokens, added, nil
+}
 
-// MarshalJSON writes a tokenizer.json that Hugging Face's tokenizers library loads.
+// byteLevel is the pre-tokenizer and decoder of a trained tokenizer.
+const byteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
+
+// defaultScheme is that of a trained tokenizer: GPT-2's.
+func defaultScheme() scheme {
+	null := json.RawMessage("null")
+	return scheme{stages: []splitter{splitGPT2}, normalizer: null, preTokenizer: json.RawMessage(byteLevel), postProcessor: null, decoder: json.RawMessage(byteLevel)}
+}
+
+// MarshalJSON writes a tokenizer.json that Hugging Face's tokenizers library loads. The
+// parts of a loaded document that do not change ids are written as they were read.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	null := json.RawMessage("null")
-	byteLevel := json.RawMessage(`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`)
-	d := document{Version: "1.0", Truncation: null, Padding: null, Normalizer: null, PostProcessor: null, PreTokenizer: byteLevel, Decoder: byteLevel,
-		Model: bpeModel{Type: "BPE", Vocab: map[string]int32{}, Merges: []mergeText{}}, AddedTokens: []addedToken{}}
+	d := document{Version: "1.0", Truncation: null, Padding: null,
+		Normalizer: orNull(t.scheme.normalizer), PreTokenizer: t.scheme.preTokenizer, PostProcessor: orNull(t.scheme.postProcessor), Decoder: t.scheme.decoder,
+		AddedTokens: []addedToken{},
+		Model:       bpeModel{Type: "BPE", IgnoreMerges: t.scheme.ignoreMerges, Vocab: map[string]int32{}, Merges: []mergeText{}}}
 	for id, s := range t.tokens {
 		// Added tokens too: Hugging Face's library numbers those that the model does not know anew.
 		if s != "" {
@@ -164,9 +169,16 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	added := slices.Clone(t.added)
 	slices.SortFunc(added, func(a, b Added) int { return int(a.ID - b.ID) })
 	for _, a := range added {
-		d.AddedTokens = append(d.AddedTokens, addedToken{ID: a.ID, Content: a.Content, Special: a.Special})
+		d.AddedTokens = append(d.AddedTokens, addedToken{ID: a.ID, Content: a.Content, Special: a.Special, Normalized: a.Normalized})
 	}
 	return marshal(d)
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
 }
 
 // marshal is json.Marshal without escaping <, > and &.

@@ -1,55 +1,65 @@
 package tokenizer
 
 import (
-	"slices"
+	"encoding/json"
 	"strings"
 	"sync"
+
+	"golang.org/x/text/unicode/norm"
 )
-
-// Added is a token outside the merges, such as "<|end|>".
-type Added struct {
-	ID      int32
-	Content string
-	Special bool // left out by Decode when asked
-}
-
-type pair struct{ left, right int32 }
 
 // Tokenizer is safe for concurrent use.
 type Tokenizer struct {
-	tokens []string         // by id; bytes spelled in the byte alphabet, added tokens as they are
-	ids    map[string]int32 // of the model's vocabulary and the added tokens
-	ranks  map[pair]merge
-	merges []pair // in order of rank
+	tokens []string         // by id, spelled as in tokenizer.json; "" where there is no token
+	texts  []string         // by id, what Decode writes
+	ids    map[string]int32 // of tokens
+	merges []pair           // in order of rank
+	ranks  map[pair]merge   // the same, to look up
+	bytes  [256]int32       // the token of a byte, -1 if the vocabulary lacks it
 	added  []Added
-	first  [256]bool // bytes an added token begins with
-	bytes  [256]int32
-	addedN map[int32]bool // ids of added tokens; true if special
+	all    addedTokens    // all of them
+	plain  addedTokens    // those that are not special
+	isSpec map[int32]bool // ids of special tokens
 
-	mu    sync.RWMutex
-	cache map[string][]int32 // words seen; bounded
+	scheme scheme
+	caches sync.Pool // of wordCache
 }
 
-type merge struct {
-	rank int
-	id   int32
+// addedTokens are looked for in two passes, as Hugging Face's library does.
+type addedTokens struct{ raw, normalized *matcher }
+
+// scheme is what tokenizer.json says besides vocabulary and merges.
+type scheme struct {
+	stages       []splitter
+	nfc          bool // bring text to Unicode's form NFC first
+	ignoreMerges bool // a word that is a token is that token, whatever the merges say
+
+	// The parts of the document these come from, to be written again.
+	normalizer, preTokenizer, postProcessor, decoder json.RawMessage
 }
 
-// cacheLimit bounds the words kept: natural text repeats few.
-const cacheLimit = 1 << 16
-
-func build(tokens []string, merges []pair, added []Added) *Tokenizer {
-	t := &Tokenizer{tokens: tokens, ids: make(map[string]int32, len(tokens)), ranks: make(map[pair]merge, len(merges)), merges: merges, added: added, addedN: map[int32]bool{}, cache: map[string][]int32{}}
-	for id, s := range tokens {
-		t.ids[s] = int32(id)
+func build(tokens []string, merges []pair, added []Added, s scheme) *Tokenizer {
+	t := &Tokenizer{tokens: tokens, texts: make([]string, len(tokens)), ids: make(map[string]int32, len(tokens)),
+		merges: merges, ranks: make(map[pair]merge, len(merges)), added: added, isSpec: map[int32]bool{}, scheme: s}
+	t.caches.New = func() any { return wordCache{} }
+	for id, token := range tokens {
+		if token != "" {
+			t.ids[token] = int32(id)
+			t.texts[id] = unspell(token)
+		}
 	}
 	for _, a := range added {
-		t.first[a.Content[0]] = true
-		t.addedN[a.ID] = a.Special
+		t.texts[a.ID] = a.Content
+		if a.Special {
+			t.isSpec[a.ID] = true
+		}
 	}
-	// The longest of two added tokens that begin alike wins.
-	slices.SortStableFunc(t.added, func(a, b Added) int { return len(b.Content) - len(a.Content) })
-	for b := range 256 {
+	for i, group := range []*addedTokens{&t.all, &t.plain} {
+		wanted := func(a Added) bool { return i == 0 || !a.Special }
+		group.raw = newMatcher(added, func(a Added) bool { return wanted(a) && !a.Normalized })
+		group.normalized = newMatcher(added, func(a Added) bool { return wanted(a) && a.Normalized })
+	}
+	for b := range t.bytes {
 		t.bytes[b] = -1
 		if id, ok := t.ids[alphabet[b]]; ok {
 			t.bytes[b] = id
@@ -57,7 +67,7 @@ func build(tokens []string, merges []pair, added []Added) *Tokenizer {
 	}
 	for rank, p := range merges {
 		if _, ok := t.ranks[p]; !ok {
-			t.ranks[p] = merge{rank, t.ids[tokens[p.left]+tokens[p.right]]}
+			t.ranks[p] = merge{int32(rank), t.ids[tokens[p.left]+tokens[p.right]]}
 		}
 	}
 	return t
@@ -80,102 +90,104 @@ func (t *Tokenizer) Token(id int32) string {
 	return t.tokens[id]
 }
 
-// Encode gives the ids of text. With special, added tokens inside the text are recognised;
+// Encode gives the ids of text. With special, special tokens inside the text are recognised;
 // without, they are spelled out like any text, so that a user cannot write markers of the
-// chat template. Nothing is put in front or behind.
+// chat template. Nothing is put in front or behind: what a chat begins with is the business
+// of its template.
+//
+// Every byte is encoded, also of invalid UTF-8; only a byte the vocabulary has no token for
+// is left out, as Hugging Face's library does.
 func (t *Tokenizer) Encode(text string, special bool) []int32 {
-	var ids []int32
-	if !special {
-		return t.encodeText(ids, text)
+	added := &t.plain
+	if special {
+		added = &t.all
 	}
-	start := 0
-	for i := 0; i < len(text); i++ {
-		if !t.first[text[i]] {
-			continue
+	e := encoding{t, t.caches.Get().(wordCache), make([]int32, 0, len(text)/3+1)}
+	e.added(text, added.raw, func(text string) {
+		if t.scheme.nfc {
+			text = norm.NFC.String(text)
 		}
-		for _, a := range t.added {
-			if strings.HasPrefix(text[i:], a.Content) {
-				ids = append(t.encodeText(ids, text[start:i]), a.ID)
-				start = i + len(a.Content)
-				i = start - 1
-				break
-			}
-		}
-	}
-	return t.encodeText(ids, text[start:])
+		e.added(text, added.normalized, func(text string) { e.pieces(text, t.scheme.stages) })
+	})
+	t.caches.Put(e.cache)
+	return e.ids
 }
 
-func (t *Tokenizer) encodeText(ids []int32, text string) []int32 {
+// encoding is one call of Encode.
+type encoding struct {
+	t     *Tokenizer
+	cache wordCache
+	ids   []int32
+}
+
+// added encodes the added tokens in text, and what is between them by between.
+func (e *encoding) added(text string, m *matcher, between func(string)) {
+	for {
+		at, a, ok := m.next(text)
+		if !ok {
+			between(text)
+			return
+		}
+		between(text[:at])
+		e.ids = append(e.ids, a.ID)
+		text = text[at+len(a.Content):]
+	}
+}
+
+// pieces cuts text by the first stage, its pieces by the next, and so on; what the last one
+// leaves are words.
+func (e *encoding) pieces(text string, stages []splitter) {
+	if len(stages) == 0 && text != "" {
+		e.word(text)
+		return
+	}
 	for len(text) > 0 {
-		n := nextWord(text)
-		ids = t.encodeWord(ids, text[:n])
+		n := stages[0](text)
+		e.pieces(text[:n], stages[1:])
 		text = text[n:]
 	}
-	return ids
 }
 
-func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
-	t.mu.RLock()
-	known, ok := t.cache[word]
-	t.mu.RUnlock()
-	if ok {
-		return append(ids, known...)
+func (e *encoding) word(word string) {
+	parts, ok := e.cache[word]
+	if !ok {
+		parts = e.t.split(word)
+		e.cache.put(word, parts)
 	}
-	parts := t.merge(word)
-	if len(word) <= 64 {
-		t.mu.Lock()
-		if len(t.cache) >= cacheLimit {
-			clear(t.cache)
+	e.ids = append(e.ids, parts...)
+}
+
+func (t *Tokenizer) split(word string) []int32 {
+	if t.scheme.ignoreMerges {
+		if id, ok := t.ids[spell(word)]; ok && !t.isSpec[id] {
+			return []int32{id}
 		}
-		t.cache[strings.Clone(word)] = parts
-		t.mu.Unlock()
 	}
-	return append(ids, parts...)
-}
-
-// merge applies the merges of lowest rank first, leftmost first.
-func (t *Tokenizer) merge(word string) []int32 {
 	parts := make([]int32, 0, len(word))
 	for i := range len(word) {
 		if id := t.bytes[word[i]]; id >= 0 {
 			parts = append(parts, id)
 		}
 	}
-	for len(parts) > 1 {
-		best, at := merge{rank: len(t.merges)}, -1
-		for i := range len(parts) - 1 {
-			if m, ok := t.ranks[pair{parts[i], parts[i+1]}]; ok && m.rank < best.rank {
-				best, at = m, i
-			}
-		}
-		if at < 0 {
-			break
-		}
-		parts[at] = best.id
-		parts = slices.Delete(parts, at+1, at+2)
-	}
-	return parts
+	return bpe(parts, t.ranks)
 }
 
 // Decode is the text of ids. Bytes that are no valid UTF-8 are kept as they are. With
 // skipSpecial, special tokens leave no trace; unknown ids never do.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	if len(ids) == 1 {
+		return t.text(ids[0], skipSpecial)
+	}
 	var b strings.Builder
 	for _, id := range ids {
-		if id < 0 || int(id) >= len(t.tokens) {
-			continue
-		}
-		if special, ok := t.addedN[id]; ok {
-			if !special || !skipSpecial {
-				b.WriteString(t.tokens[id])
-			}
-			continue
-		}
-		for _, r := range t.tokens[id] {
-			if c, ok := unalphabet[r]; ok {
-				b.WriteByte(c)
-			}
-		}
+		b.WriteString(t.text(id, skipSpecial))
 	}
 	return b.String()
+}
+
+func (t *Tokenizer) text(id int32, skipSpecial bool) string {
+	if id < 0 || int(id) >= len(t.texts) || skipSpecial && t.isSpec[id] {
+		return ""
+	}
+	return t.texts[id]
 }

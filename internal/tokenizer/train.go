@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"container/heap"
 	"fmt"
 	"iter"
 	"slices"
@@ -15,63 +16,53 @@ type Options struct {
 
 // Train learns merges from texts: again and again the most frequent pair of adjacent
 // tokens becomes a token (Sennrich et al. 2016). Of equally frequent pairs the first in
-// the order of their spelling wins, so that the result depends on the texts alone.
+// the order of their spelling wins, so that the result depends on the texts alone. The
+// vocabulary stays smaller than asked for when no pair is left that is frequent enough.
 func Train(texts iter.Seq[string], o Options) (*Tokenizer, error) {
 	if least := len(o.Special) + 256; o.VocabSize < least {
 		return nil, fmt.Errorf("tokenizer: a vocabulary of %d does not hold %d special tokens and 256 bytes", o.VocabSize, len(o.Special))
 	}
-	tokens := slices.Clone(o.Special)
+	t := trainer{ids: map[string]int32{}, counts: map[pair]int{}, where: map[pair][]int32{}}
 	var added []Added
-	for i, s := range o.Special {
-		added = append(added, Added{int32(i), s, true})
+	for _, s := range o.Special {
+		if _, ok := t.ids[s]; ok || s == "" {
+			return nil, fmt.Errorf("tokenizer: special token %q is empty or given twice", s)
+		}
+		added = append(added, Added{ID: t.token(s), Content: s, Special: true})
 	}
-	var byteID [256]int32
 	for b := range 256 {
-		byteID[b] = int32(len(tokens))
-		tokens = append(tokens, alphabet[b])
+		if _, ok := t.ids[alphabet[b]]; ok {
+			return nil, fmt.Errorf("tokenizer: special token %q spells a byte", alphabet[b])
+		}
+		t.bytes[b] = t.token(alphabet[b])
 	}
-	words := countWords(texts, byteID)
-	ids := map[string]int32{}
-	for id, t := range tokens {
-		ids[t] = int32(id)
-	}
+	t.special = len(o.Special)
+	t.count(texts)
 	var merges []pair
-	for len(tokens) < o.VocabSize {
-		counts := map[pair]int{}
-		for _, w := range words {
-			for i := range len(w.parts) - 1 {
-				counts[pair{w.parts[i], w.parts[i+1]}] += w.count
-			}
-		}
-		best, n := pair{}, 0
-		for p, c := range counts {
-			if c > n || c == n && spelled(tokens, p, best) {
-				best, n = p, c
-			}
-		}
-		if n < max(1, o.MinFrequency) {
+	for len(t.tokens) < o.VocabSize {
+		best, ok := t.mostFrequent(max(1, o.MinFrequency))
+		if !ok {
 			break
 		}
-		spelling := tokens[best.left] + tokens[best.right]
-		id, ok := ids[spelling] // another pair may have made the same token
-		if !ok {
-			id = int32(len(tokens))
-			ids[spelling] = id
-			tokens = append(tokens, spelling)
-		}
+		id := t.token(t.tokens[best.left] + t.tokens[best.right])
 		merges = append(merges, best)
-		for i := range words {
-			words[i].merge(best, id)
-		}
+		t.merge(best, id)
 	}
-	return build(tokens, merges, added), nil
+	return build(t.tokens, merges, added, defaultScheme()), nil
 }
 
-func spelled(tokens []string, a, b pair) bool {
-	if tokens[a.left] != tokens[b.left] {
-		return tokens[a.left] < tokens[b.left]
-	}
-	return tokens[a.right] < tokens[b.right]
+// trainer keeps the counts of all pairs up to date: a merge touches only the words its pair
+// stands in.
+type trainer struct {
+	tokens  []string
+	ids     map[string]int32
+	special int // ids below are special tokens
+	bytes   [256]int32
+
+	words  []word
+	counts map[pair]int     // occurrences in all words
+	where  map[pair][]int32 // words that have, or once had, a pair; some twice
+	queue  frequencies
 }
 
 type word struct {
@@ -79,24 +70,98 @@ type word struct {
 	count int
 }
 
-func countWords(texts iter.Seq[string], byteID [256]int32) []word {
+// token is the id of a spelling, a new one if need be: two pairs may make the same token.
+func (t *trainer) token(spelling string) int32 {
+	id, ok := t.ids[spelling]
+	if !ok {
+		id = int32(len(t.tokens))
+		t.ids[spelling] = id
+		t.tokens = append(t.tokens, spelling)
+	}
+	return id
+}
+
+func (t *trainer) count(texts iter.Seq[string]) {
 	counts := map[string]int{}
 	for text := range texts {
 		for len(text) > 0 {
-			n := nextWord(text)
+			n := splitGPT2(text)
 			counts[text[:n]]++
 			text = text[n:]
 		}
 	}
-	var words []word
-	for s, n := range counts { // the order does not matter: counts are added
+	for s, n := range counts { // in any order: sums do not depend on it
 		w := word{count: n}
 		for i := range len(s) {
-			w.parts = append(w.parts, byteID[s[i]])
+			w.parts = append(w.parts, t.bytes[s[i]])
 		}
-		words = append(words, w)
+		for i := range len(w.parts) - 1 {
+			p := pair{w.parts[i], w.parts[i+1]}
+			t.counts[p] += n
+			t.where[p] = append(t.where[p], int32(len(t.words)))
+		}
+		t.words = append(t.words, w)
 	}
-	return words
+	t.queue.tokens = &t.tokens
+	for p, n := range t.counts {
+		t.queue.pairs = append(t.queue.pairs, frequency{p, n})
+	}
+	heap.Init(&t.queue)
+}
+
+// mostFrequent takes the next pair to merge from the queue. For every pair the queue holds
+// an entry with at least its count; an entry with more is put back with the true one.
+func (t *trainer) mostFrequent(least int) (pair, bool) {
+	for len(t.queue.pairs) > 0 {
+		f := heap.Pop(&t.queue).(frequency)
+		switch n := t.counts[f.pair]; {
+		case n < least:
+		case n != f.count:
+			heap.Push(&t.queue, frequency{f.pair, n})
+		default:
+			// A special token must not come out of a text.
+			if id, ok := t.ids[t.tokens[f.left]+t.tokens[f.right]]; !ok || int(id) >= t.special {
+				return f.pair, true
+			}
+		}
+	}
+	return pair{}, false
+}
+
+func (t *trainer) merge(p pair, id int32) {
+	more := map[pair]bool{} // pairs that may have become more frequent
+	for _, i := range t.where[p] {
+		w := &t.words[i]
+		if !w.has(p) {
+			continue
+		}
+		for k := range len(w.parts) - 1 {
+			t.counts[pair{w.parts[k], w.parts[k+1]}] -= w.count
+		}
+		w.merge(p, id)
+		for k := range len(w.parts) - 1 {
+			q := pair{w.parts[k], w.parts[k+1]}
+			t.counts[q] += w.count
+			if q.left == id || q.right == id {
+				t.where[q] = append(t.where[q], i)
+				more[q] = true
+			}
+		}
+	}
+	delete(t.counts, p)
+	delete(t.where, p)
+	for q := range more { // in any order: the queue orders them
+		heap.Push(&t.queue, frequency{q, t.counts[q]})
+	}
+}
+
+func (w *word) has(p pair) bool {
+	for i := range len(w.parts) - 1 {
+		if w.parts[i] == p.left && w.parts[i+1] == p.right {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *word) merge(p pair, id int32) {
@@ -109,5 +174,39 @@ func (w *word) merge(p pair, id int32) {
 		}
 		out = append(out, w.parts[i])
 	}
-	w.parts = out
+	w.parts = slices.Clip(out)
+}
+
+// frequencies is a heap of pairs, the most frequent first, equals by spelling.
+type frequencies struct {
+	pairs  []frequency
+	tokens *[]string
+}
+
+type frequency struct {
+	pair
+	count int
+}
+
+func (q *frequencies) Len() int      { return len(q.pairs) }
+func (q *frequencies) Swap(i, j int) { q.pairs[i], q.pairs[j] = q.pairs[j], q.pairs[i] }
+func (q *frequencies) Less(i, j int) bool {
+	a, b := q.pairs[i], q.pairs[j]
+	if a.count != b.count {
+		return a.count > b.count
+	}
+	return spelledBefore(*q.tokens, a.pair, b.pair)
+}
+func (q *frequencies) Push(x any) { q.pairs = append(q.pairs, x.(frequency)) }
+func (q *frequencies) Pop() any {
+	last := q.pairs[len(q.pairs)-1]
+	q.pairs = q.pairs[:len(q.pairs)-1]
+	return last
+}
+
+func spelledBefore(tokens []string, a, b pair) bool {
+	if tokens[a.left] != tokens[b.left] {
+		return tokens[a.left] < tokens[b.left]
+	}
+	return tokens[a.right] < tokens[b.right]
 }
