@@ -138,6 +138,35 @@ func TestVectorsMatchReference(t *testing.T) {
 	})
 }
 
+// AdamW against the algorithm in float64 (Loshchilov and Hutter 2019, algorithm 2). The
+// second moments are far below the squared gradients, where a careless form loses them.
+func TestAdamWIsAccurate(t *testing.T) {
+	const beta1, beta2, lr, eps, decay, step, n = 0.9, 0.999, 1e-2, 1e-8, 0.1, 3, 35
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 8))
+		p, g, m, v := random(r, n), random(r, n), random(r, n), random(r, n)
+		for i := range v {
+			v[i] *= v[i] * 1e-4
+		}
+		wantP, wantV := make([]float32, n), make([]float32, n)
+		for i := range p {
+			d, q := float64(g[i])*0.5, float64(p[i])*(1-lr*decay)
+			first, second := beta1*float64(m[i])+(1-beta1)*d, beta2*float64(v[i])+(1-beta2)*d*d
+			update := first / (1 - math.Pow(beta1, step)) / (math.Sqrt(second/(1-math.Pow(beta2, step))) + eps)
+			wantP[i], wantV[i] = float32(q-lr*update), float32(second)
+		}
+		AdamW(p, g, m, v, 0.5, beta1, beta2, lr, eps, decay, step)
+		if err := near(p, wantP, 1e-6); err != nil {
+			t.Errorf("parameters: %v", err)
+		}
+		for i := range v {
+			if d := math.Abs(float64(v[i])/float64(wantV[i]) - 1); !(d < 4e-7) {
+				t.Errorf("second moment %d is %g, want %g: wrong by %.1e of it", i, v[i], wantV[i], d)
+			}
+		}
+	})
+}
+
 func TestVectorsOfNothing(t *testing.T) {
 	if got := Max(nil); !math.IsInf(float64(got), -1) {
 		t.Errorf("Max of nothing is %g", got)
@@ -290,7 +319,7 @@ func checkVectors(t *testing.T, seed uint64, n int, size float32) {
 		vb[i] = va[i]
 	}
 	AdamW(pa, z, ma, va, 0.5, 0.9, 0.999, 1e-2, 1e-8, 0.1, 3)
-	adamWRef(pb, z, mb, vb, adamW{0.5, 0.9, 0.999, float32(1e-2 / (1 - math.Pow(0.9, 3))), float32(1 / math.Sqrt(1-math.Pow(0.999, 3))), 1e-8, 1e-3})
+	adamWRef(pb, z, mb, vb, newAdamW(0.5, 0.9, 0.999, 1e-2, 1e-8, 0.1, 3))
 	check("AdamW p", 1e-5, pa, pb)
 	check("AdamW m", 1e-5, ma, mb)
 	check("AdamW v", 1e-5, va, vb)

@@ -156,17 +156,25 @@ func LogSumExp(x []float32) float64 {
 	return float64(m) + math.Log(s)
 }
 
-// adamW are the constants of one optimiser step.
-type adamW struct{ scale, beta1, beta2, rate, root, eps, decay float32 }
+// adamW are the constants of one optimiser step. rest1 and rest2 are 1-beta1 and 1-beta2,
+// which in float32 would be wrong by 5e-5 for a beta2 of 0.999.
+type adamW struct{ scale, beta1, rest1, beta2, rest2, rate, root, eps, decay float32 }
+
+func newAdamW(gradScale float32, beta1, beta2, lr, eps, decay float64, step int) adamW {
+	return adamW{
+		scale: gradScale,
+		beta1: float32(beta1), rest1: float32(1 - beta1),
+		beta2: float32(beta2), rest2: float32(1 - beta2),
+		rate: float32(lr / (1 - math.Pow(beta1, float64(step)))),
+		root: float32(1 / math.Sqrt(1-math.Pow(beta2, float64(step)))),
+		eps:  float32(eps), decay: float32(lr * decay),
+	}
+}
 
 // AdamW is one step of torch.optim.AdamW on parameters p with gradient g*gradScale and
 // moments m and v; step counts from 1, decay is PyTorch's weight_decay.
 func AdamW(p, g, m, v []float32, gradScale float32, beta1, beta2, lr, eps, decay float64, step int) {
-	k := adamW{
-		scale: gradScale, beta1: float32(beta1), beta2: float32(beta2), eps: float32(eps), decay: float32(lr * decay),
-		rate: float32(lr / (1 - math.Pow(beta1, float64(step)))),
-		root: float32(1 / math.Sqrt(1-math.Pow(beta2, float64(step)))),
-	}
+	k := newAdamW(gradScale, beta1, beta2, lr, eps, decay, step)
 	n := len(p) &^ (lanes - 1)
 	if n > 0 {
 		adamWStep(p[:n], g[:n], m[:n], v[:n], &k)

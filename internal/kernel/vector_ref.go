@@ -113,8 +113,8 @@ func rotateRef(a, b, cos, sin []float32, sign float32) {
 func adamWRef(p, g, m, v []float32, k adamW) {
 	for i := range p {
 		d := g[i] * k.scale
-		m[i] = k.beta1*m[i] + (1-k.beta1)*d
-		v[i] = k.beta2*v[i] + (1-k.beta2)*d*d
+		m[i] = k.beta1*m[i] + k.rest1*d
+		v[i] = k.beta2*v[i] + k.rest2*d*d
 		p[i] -= k.decay * p[i]
 		p[i] -= k.rate * m[i] / (float32(math.Sqrt(float64(v[i])))*k.root + k.eps)
 	}

@@ -358,35 +358,37 @@ func rotate() {
 	finish()
 }
 
-// adamW takes its constants from memory, in the order of the Go structure.
+// adamW takes its constants from memory, in the order of the Go structure. Moments are
+// beta*m + (1-beta)*g and not the shorter beta*(m-g) + g, which loses the bits of a moment
+// that is small beside g.
 func adamW() {
 	TEXT("adamWAVX", NOSPLIT, "func(p, grad, m, v *float32, n int, constants *float32)")
 	Pragma("noescape")
 	p, g, m, v, n := Load(Param("p"), GP64()), Load(Param("grad"), GP64()), Load(Param("m"), GP64()), Load(Param("v"), GP64()), Load(Param("n"), GP64())
 	at := Load(Param("constants"), GP64())
-	var k [7]VecVirtual // scale, beta1, beta2, rate, root, eps, decay
-	for i := range k {
-		k[i] = YMM()
-		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, k[i])
+	constant := func(i int) VecVirtual {
+		y := YMM()
+		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, y)
+		return y
 	}
+	scale, rate, root, eps, decay := constant(0), constant(5), constant(6), constant(7), constant(8)
+	beta1, rest1, beta2, rest2 := constant(1), constant(2), constant(3), constant(4)
 	x, a, b, q := YMM(), YMM(), YMM(), YMM()
 	each("adamW", n, []Register{p, g, m, v}, func() {
-		VMULPS(Mem{Base: g}, k[0], x)
-		VMOVUPS(Mem{Base: m}, a)
-		VSUBPS(x, a, a)
-		VFMADD213PS(x, k[1], a) // m = beta1*(m-g) + g
+		VMULPS(Mem{Base: g}, scale, x)
+		VMULPS(Mem{Base: m}, beta1, a)
+		VFMADD231PS(x, rest1, a)
 		VMOVUPS(a, Mem{Base: m})
 		VMULPS(x, x, x)
-		VMOVUPS(Mem{Base: v}, b)
-		VSUBPS(x, b, b)
-		VFMADD213PS(x, k[2], b)
+		VMULPS(Mem{Base: v}, beta2, b)
+		VFMADD231PS(x, rest2, b)
 		VMOVUPS(b, Mem{Base: v})
 		VSQRTPS(b, b)
-		VFMADD213PS(k[5], k[4], b) // sqrt(v)*root + eps
-		VMULPS(k[3], a, a)
+		VFMADD213PS(eps, root, b) // sqrt(v)*root + eps
+		VMULPS(rate, a, a)
 		VDIVPS(b, a, a)
 		VMOVUPS(Mem{Base: p}, q)
-		VFNMADD231PS(k[6], q, q) // p -= decay*p
+		VFNMADD231PS(decay, q, q) // p -= decay*p
 		VSUBPS(a, q, q)
 		VMOVUPS(q, Mem{Base: p})
 	})
