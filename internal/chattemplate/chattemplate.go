@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/nikolalohinski/gonja/v2"
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"sync"
 
 	"stargate/lm"
 )
@@ -19,51 +17,36 @@ const Nano = `{% for message in messages %}{{ '<|' + message['role'] + '|>' + me
 // not show where the assistant's words are.
 var ErrTemplate = errors.New("chat template")
 
-// Vars are what templates ask for besides the messages.
+// Vars are what templates ask for besides the messages; an empty one is undefined.
 type Vars struct{ BOS, EOS string }
 
 // Template is a parsed template, safe for concurrent use.
 type Template struct {
-	jinja  *exec.Template
-	vars   Vars
-	linear *linear // nil if the template is not this simple
+	jinja    jinja
+	literals []string // strings the template's code mentions
+
+	mu        sync.RWMutex
+	skeletons map[shape]*skeleton // nil for shapes that only Jinja can render
 }
 
 // New parses a Jinja template.
 func New(source string, vars Vars) (*Template, error) {
-	parsed, err := gonja.FromString(source)
+	j, err := parseJinja(source, vars)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return nil, err
 	}
-	t := &Template{jinja: parsed, vars: vars}
-	t.linear = t.learn()
-	return t, nil
+	return &Template{jinja: j, literals: literalsOf(source), skeletons: map[shape]*skeleton{}}, nil
 }
 
 // Render is the text of a conversation; with addGenerationPrompt it ends where the
-// assistant's next message begins.
+// assistant's next message begins. It is what Jinja renders, byte for byte.
 func (t *Template) Render(chat []lm.Message, addGenerationPrompt bool) (string, error) {
-	if t.linear != nil {
-		if text, ok := t.linear.render(chat, addGenerationPrompt); ok {
+	if s := t.skeleton(chat, addGenerationPrompt); s != nil {
+		if text, ok := s.render(chat); ok {
 			return text, nil
 		}
 	}
-	return t.render(chat, addGenerationPrompt)
-}
-
-func (t *Template) render(chat []lm.Message, addGenerationPrompt bool) (string, error) {
-	messages := make([]map[string]any, len(chat))
-	for i, m := range chat {
-		messages[i] = map[string]any{"role": string(m.Role), "content": m.Content}
-	}
-	text, err := t.jinja.ExecuteToString(exec.NewContext(map[string]any{
-		"messages": messages, "add_generation_prompt": addGenerationPrompt, "bos_token": t.vars.BOS, "eos_token": t.vars.EOS,
-		"raise_exception": func(why string) (string, error) { return "", errors.New(why) },
-	}))
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrTemplate, err)
-	}
-	return text, nil
+	return t.jinja.render(chat, addGenerationPrompt)
 }
 
 // Span is where an assistant message stands in a rendering: its words and what the
@@ -75,7 +58,8 @@ type Span struct {
 
 // Spans renders a conversation and finds its assistant messages: message i lies between
 // the rendering of the messages before it with a generation prompt and the rendering up to
-// it. A template for which these are not prefixes of each other is an error.
+// it. So a span is exactly what the model would have had to generate. A template for which
+// these are not prefixes of each other is an error.
 func (t *Template) Spans(chat []lm.Message) (text string, spans []Span, err error) {
 	if text, err = t.Render(chat, false); err != nil {
 		return "", nil, err
@@ -86,11 +70,11 @@ func (t *Template) Spans(chat []lm.Message) (text string, spans []Span, err erro
 		}
 		before, err := t.Render(chat[:i], true)
 		if err != nil {
-			return "", nil, err
+			return "", nil, fmt.Errorf("before message %d: %w", i+1, err)
 		}
 		upTo, err := t.Render(chat[:i+1], false)
 		if err != nil {
-			return "", nil, err
+			return "", nil, fmt.Errorf("up to message %d: %w", i+1, err)
 		}
 		if !strings.HasPrefix(upTo, before) || !strings.HasPrefix(text, upTo) {
 			return "", nil, fmt.Errorf("%w: the rendering of message %d changes with what follows it, so its tokens cannot be found", ErrTemplate, i+1)

@@ -2,60 +2,33 @@ package chattemplate
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"stargate/lm"
 )
 
-// Templates in the manner of three families, in our own words.
-var templates = map[string]string{
-	"nano":   Nano,
-	"chatml": `{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`,
-	"inst": `{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}` +
-		`{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}`,
-}
-
 var chat = []lm.Message{{Role: lm.User, Content: "Hi."}, {Role: lm.Assistant, Content: "What?"}, {Role: lm.User, Content: "That."}, {Role: lm.Assistant, Content: "Done."}}
 
-func load(t testing.TB, name string) *Template {
-	t.Helper()
-	tpl, err := New(templates[name], Vars{BOS: "<s>", EOS: "</s>"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tpl
-}
-
-func TestRender(t *testing.T) {
-	for name, want := range map[string]string{
-		"nano":   "<|user|>Hi.<|end|><|assistant|>What?<|end|><|user|>That.<|end|><|assistant|>",
-		"chatml": "<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\nWhat?<|im_end|>\n<|im_start|>user\nThat.<|im_end|>\n<|im_start|>assistant\n",
-		"inst":   "<s>[INST] Hi. [/INST]What?</s>[INST] That. [/INST]",
-	} {
-		tpl := load(t, name)
-		if tpl.linear == nil {
-			t.Errorf("%s is linear, but was not recognised", name)
-		}
-		if got, err := tpl.Render(chat[:3], true); err != nil || got != want {
-			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
-		}
-		if got, err := tpl.render(chat[:3], true); err != nil || got != want {
-			t.Errorf("%s by Jinja: %q, %v", name, got, err)
-		}
-	}
-}
-
+// Loss falls on the words of the assistant and what ends its turn, and on nothing else.
 func TestSpans(t *testing.T) {
 	for name, want := range map[string]string{
-		"nano": "What?<|end|>|Done.<|end|>", "chatml": "What?<|im_end|>\n|Done.<|im_end|>\n", "inst": "What?</s>|Done.</s>",
+		"nano": "What?<|end|>|Done.<|end|>", "chatml": "What?<|im_end|>\n|Done.<|im_end|>\n", "llama2": " What? </s>| Done. </s>",
+		"mistral": " What?</s>| Done.</s>", "llama3": "What?<|eot_id|>|Done.<|eot_id|>", "gemma": "What?<end_of_turn>\n\n|Done.<end_of_turn>\n\n",
+		"zephyr": "What?</s>\n|Done.</s>\n", "thinking": "What?<|im_end|>\n|Done.<|im_end|>\n",
 	} {
 		text, spans, err := load(t, name).Spans(chat)
 		if err != nil {
-			t.Fatal(name, err)
+			t.Error(name, err)
+			continue
 		}
 		var got []string
 		for _, s := range spans {
+			if chat[s.Message].Role != lm.Assistant {
+				t.Errorf("%s: a span for message %d", name, s.Message)
+			}
 			got = append(got, text[s.Start:s.End])
 		}
 		if s := strings.Join(got, "|"); s != want {
@@ -64,27 +37,82 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
-	if _, err := New("{% for %}", Vars{}); !errors.Is(err, ErrTemplate) {
-		t.Errorf("a broken template: %v", err)
+// Where a later message changes how an earlier one is rendered, there is no place for loss.
+func TestSpansErrors(t *testing.T) {
+	thoughts := []lm.Message{chat[0], {Role: lm.Assistant, Content: "<think>hm</think>What?"}, chat[2], chat[3]}
+	if _, _, err := load(t, "thinking").Spans(thoughts); !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), "message 2") {
+		t.Errorf("thoughts that are left out later: %v", err)
 	}
-	if _, err := load(t, "inst").Render(chat[1:], true); !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), "alternate") {
-		t.Errorf("raise_exception: %v", err)
-	}
-	last, err := New(`{% for m in messages %}{% if loop.last %}[LAST]{% endif %}{{ m['content'] }}{% endfor %}`, Vars{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := last.Spans(chat); !errors.Is(err, ErrTemplate) {
-		t.Errorf("a template that looks ahead: %v", err)
+	system := append([]lm.Message{{Role: lm.System, Content: "Ask."}}, chat...)
+	if _, _, err := load(t, "mistral").Spans(system); !errors.Is(err, ErrTemplate) {
+		t.Errorf("a system message that moves to the last turn: %v", err)
 	}
 }
 
-func BenchmarkRender(b *testing.B) {
-	tpl := load(b, "nano")
-	for b.Loop() {
-		if _, err := tpl.Render(chat[:3], true); err != nil {
-			b.Fatal(err)
+func TestErrors(t *testing.T) {
+	for _, source := range []string{"{% for %}", "{{ unclosed", "{% include '/etc/hostname' %}", "{% extends 'x' %}"} {
+		tpl, err := New(source, Vars{})
+		if err == nil {
+			_, err = tpl.Render(chat, true)
 		}
+		if !errors.Is(err, ErrTemplate) {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	if _, err := load(t, "llama2").Render(chat[1:], true); !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), "alternate") {
+		t.Errorf("raise_exception: %v", err)
+	}
+	if _, err := load(t, "nano").Render(nil, true); err != nil {
+		t.Errorf("an empty chat: %v", err)
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	tpl := load(t, "llama3")
+	var group sync.WaitGroup
+	for g := range 8 {
+		group.Go(func() {
+			for i := range 20 {
+				c := []lm.Message{{Role: lm.User, Content: fmt.Sprint(" ", g, i)}} // the space asks for Jinja
+				if g%2 == 0 {
+					c[0].Content = fmt.Sprint(g, i)
+				}
+				want, err := tpl.jinja.render(c, true)
+				if err != nil {
+					t.Error(err)
+				}
+				if got, err := tpl.Render(c, true); err != nil || got != want {
+					t.Errorf("%q, %v; want %q", got, err, want)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func BenchmarkRender(b *testing.B) {
+	for _, name := range []string{"nano", "chatml", "llama2", "llama3"} {
+		tpl := load(b, name)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := tpl.Render(chat[:3], true); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/jinja", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := tpl.jinja.render(chat[:3], true); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/learn", func(b *testing.B) {
+			for b.Loop() {
+				if tpl.learn(chat[:3], true) == nil {
+					b.Fatal("not learnt")
+				}
+			}
+		})
 	}
 }
