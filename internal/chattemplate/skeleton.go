@@ -156,10 +156,11 @@ func literalsOf(source string) []string {
 			return found
 		}
 		closing := map[byte]string{'{': "}}", '%': "%}"}[rest[open+1]]
-		rest = rest[open+1:]
 		if closing == "" {
+			rest = rest[open+1:]
 			continue
 		}
+		rest = rest[open+2:]
 		code, after, _ := strings.Cut(rest, closing)
 		rest = after
 		for _, piece := range strings.FieldsFunc(code, func(r rune) bool { return r == '\'' || r == '"' || r == '\\' }) {
