@@ -6,9 +6,10 @@
 // are packed when a model is loaded, and after every optimiser step.
 //
 // Every kernel exists twice. The functions in *_ref.go are the specification: obvious
-// loops. On amd64 with AVX2 and FMA the same functions run assembly that avogen/ writes;
-// elsewhere, or with STARGATE_KERNEL=portable in the environment, portable Go. Tests and
-// fuzzers hold the two together.
+// loops. On amd64 the same functions run assembly that avogen/ writes, chosen at run time
+// ([Level]): AVX2 with FMA, and products in AVX-512 where the processor has it. Both give
+// the same bits. Elsewhere, or with STARGATE_KERNEL=portable in the environment, the loops
+// themselves run. Tests and fuzzers hold the two together.
 //
 // The contract that makes scores reproducible: an element of a product is one chain of
 // fused multiply-adds over k, cut into blocks by a function of K alone. Its bits do not
