@@ -1,13 +1,11 @@
 package safetensors
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -15,6 +13,9 @@ import (
 
 // ErrCorrupt marks a file that is not well-formed safetensors.
 var ErrCorrupt = errors.New("corrupt safetensors file")
+
+// metadataKey is the entry of the header that is no tensor.
+const metadataKey = "__metadata__"
 
 // maxHeader is the format's own limit.
 const maxHeader = 100 << 20
@@ -33,7 +34,9 @@ type File struct {
 	data     []byte
 }
 
-// Read opens a file held in memory; data must not change while the File is used.
+// Read opens a file held in memory; data must not change while the File is used. A file
+// that the reference implementation would refuse is [ErrCorrupt]: the tensors must cover the
+// bytes behind the header without gap or overlap.
 func Read(data []byte) (*File, error) {
 	if len(data) < 8 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(data))
@@ -42,20 +45,24 @@ func Read(data []byte) (*File, error) {
 	if n > maxHeader || n > uint64(len(data)-8) {
 		return nil, fmt.Errorf("%w: the header claims %d bytes of %d", ErrCorrupt, n, len(data))
 	}
+	header := data[8 : 8+n]
+	if len(header) == 0 || header[0] != '{' {
+		return nil, fmt.Errorf("%w: the header does not begin with {", ErrCorrupt)
+	}
 	f := &File{entries: map[string]entry{}, data: data[8+n:]}
 	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(data[8:8+n], &raw); err != nil {
+	if err := json.Unmarshal(header, &raw); err != nil {
 		return nil, fmt.Errorf("%w: header: %w", ErrCorrupt, err)
 	}
-	for name, text := range raw {
-		if name == "__metadata__" {
-			if err := json.Unmarshal(text, &f.Metadata); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		if name == metadataKey {
+			if err := json.Unmarshal(raw[name], &f.Metadata); err != nil {
 				return nil, fmt.Errorf("%w: metadata: %w", ErrCorrupt, err)
 			}
 			continue
 		}
 		var e entry
-		if err := json.Unmarshal(text, &e); err != nil {
+		if err := json.Unmarshal(raw[name], &e); err != nil {
 			return nil, fmt.Errorf("%w: tensor %s: %w", ErrCorrupt, name, err)
 		}
 		if err := e.check(int64(len(f.data))); err != nil {
@@ -63,7 +70,10 @@ func Read(data []byte) (*File, error) {
 		}
 		f.entries[name] = e
 	}
-	return f, f.checkOverlap()
+	if err := f.checkCover(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 func (e entry) check(size int64) error {
@@ -84,18 +94,24 @@ func (e entry) check(size int64) error {
 	return nil
 }
 
-func (f *File) checkOverlap() error {
+func (f *File) checkCover() error {
 	names := f.Names()
 	slices.SortStableFunc(names, func(a, b string) int {
-		return int(f.entries[a].Offsets[0] - f.entries[b].Offsets[0])
+		x, y := f.entries[a].Offsets, f.entries[b].Offsets
+		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
 	})
 	end := int64(0)
 	for _, n := range names {
-		e := f.entries[n]
-		if e.Offsets[0] < end && e.Offsets[1] > e.Offsets[0] {
+		switch from := f.entries[n].Offsets[0]; {
+		case from < end:
 			return fmt.Errorf("%w: tensor %s overlaps another", ErrCorrupt, n)
+		case from > end:
+			return fmt.Errorf("%w: %d bytes before tensor %s belong to none", ErrCorrupt, from-end, n)
 		}
-		end = max(end, e.Offsets[1])
+		end = f.entries[n].Offsets[1]
+	}
+	if end != int64(len(f.data)) {
+		return fmt.Errorf("%w: %d bytes at the end belong to no tensor", ErrCorrupt, int64(len(f.data))-end)
 	}
 	return nil
 }
@@ -103,7 +119,8 @@ func (f *File) checkOverlap() error {
 // Names lists the tensors in alphabetical order.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.entries)) }
 
-// Float32 decodes a tensor.
+// Float32 decodes a tensor; the slices are the caller's. A type other than those above is an
+// error that names it.
 func (f *File) Float32(name string) (data []float32, shape []int, err error) {
 	e, ok := f.entries[name]
 	if !ok {
@@ -128,63 +145,5 @@ func (f *File) Float32(name string) (data []float32, shape []int, err error) {
 	default:
 		return nil, nil, fmt.Errorf("safetensors: tensor %s is %s; F32, F16 and BF16 are read", name, e.DType)
 	}
-	return data, e.Shape, nil
-}
-
-// Tensor is one tensor to write.
-type Tensor struct {
-	Name  string
-	Shape []int
-	DType DType
-	Data  []float32
-}
-
-// Write writes tensors in their order. The same tensors give the same bytes.
-func Write(w io.Writer, tensors []Tensor) error {
-	var header bytes.Buffer
-	header.WriteString(`{"__metadata__":{"format":"pt"}`)
-	offset := int64(0)
-	for _, t := range tensors {
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
-		}
-		if n != len(t.Data) || t.DType.size() == 0 {
-			return fmt.Errorf("safetensors: tensor %s of shape %v and type %q has %d elements", t.Name, t.Shape, t.DType, len(t.Data))
-		}
-		end := offset + int64(n*t.DType.size())
-		name, err := json.Marshal(t.Name)
-		if err != nil {
-			return err
-		}
-		e, err := json.Marshal(entry{t.DType, t.Shape, [2]int64{offset, end}})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&header, ",%s:%s", name, e)
-		offset = end
-	}
-	header.WriteByte('}')
-	for header.Len()%8 != 0 {
-		header.WriteByte(' ')
-	}
-	out := bufio.NewWriterSize(w, 1<<20)
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(header.Len()))
-	out.Write(b[:]) // bufio keeps the first error for Flush
-	out.Write(header.Bytes())
-	for _, t := range tensors {
-		for _, x := range t.Data {
-			switch t.DType {
-			case F32:
-				binary.LittleEndian.PutUint32(b[:], math.Float32bits(x))
-			case F16:
-				binary.LittleEndian.PutUint16(b[:], ToF16(x))
-			case BF16:
-				binary.LittleEndian.PutUint16(b[:], ToBF16(x))
-			}
-			out.Write(b[:t.DType.size()])
-		}
-	}
-	return out.Flush()
+	return data, slices.Clone(e.Shape), nil
 }
