@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -13,16 +14,53 @@ const (
 	GenerationFile = "generation_config.json"
 )
 
-// Config is tokenizer_config.json.
+// Config is tokenizer_config.json: how transformers wraps tokenizer.json. Written with
+// [JSON], it makes transformers load the tokenizer as it is.
 type Config struct {
-	TokenizerClass string      `json:"tokenizer_class"`
+	TokenizerClass string      `json:"tokenizer_class"` // the Python class; empty is written as the one for any tokenizer.json
 	BOSToken       SpecialText `json:"bos_token"`
 	EOSToken       SpecialText `json:"eos_token"`
 	PadToken       SpecialText `json:"pad_token"`
-	ModelMaxLength float64     `json:"model_max_length"`
+	ModelMaxLength float64     `json:"model_max_length"` // tokens; 1e30 in files that set no limit
 	CleanUpSpaces  bool        `json:"clean_up_tokenization_spaces"`
-	ChatTemplate   string      `json:"chat_template"`
+	ChatTemplate   string      `json:"chat_template,omitempty"` // Jinja; newer models have it in chat_template.jinja
 	AddBOSToken    *bool       `json:"add_bos_token,omitempty"`
+}
+
+// MarshalJSON writes PreTrainedTokenizerFast for no class.
+func (c Config) MarshalJSON() ([]byte, error) {
+	if c.TokenizerClass == "" {
+		c.TokenizerClass = "PreTrainedTokenizerFast"
+	}
+	type plain Config // without this method
+	return marshal(plain(c))
+}
+
+// UnmarshalJSON accepts a list of named chat templates, which a few models have, and takes
+// the one named default.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	type plain Config // without this method
+	file := struct {
+		*plain
+		ChatTemplate json.RawMessage `json:"chat_template"`
+	}{plain: (*plain)(c)}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return err
+	}
+	if len(file.ChatTemplate) == 0 || json.Unmarshal(file.ChatTemplate, &c.ChatTemplate) == nil {
+		return nil
+	}
+	var named []struct{ Name, Template string }
+	if err := json.Unmarshal(file.ChatTemplate, &named); err != nil {
+		return fmt.Errorf("chat_template: %w", err)
+	}
+	for _, n := range named {
+		if n.Name == "default" {
+			c.ChatTemplate = n.Template
+			return nil
+		}
+	}
+	return errors.New("chat_template is a list without a default template")
 }
 
 // SpecialText is the spelling of a special token; old files wrap it in an object. Empty
@@ -102,7 +140,7 @@ func ReadGeneration(data []byte) (Generation, error) {
 	return g, nil
 }
 
-// JSON is a side file's text.
+// JSON is the text of a side file, [Config] or [Generation].
 func JSON(v any) ([]byte, error) {
 	data, err := marshal(v)
 	if err != nil {
