@@ -2,6 +2,7 @@ package nano
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"stargate/lm"
@@ -22,11 +23,12 @@ var kinds = []struct {
 	users bool // later user messages are predicted, too: a repeated task is the plainest lesson in copying
 	make  func(*corpus, *rand.Rand, lesson) (lm.Chat, int, error)
 }{
-	{"answer", 0.34, false, (*corpus).answer},     // the Roleplayer's messages
+	{"answer", 0.30, false, (*corpus).answer},     // the Roleplayer's messages
 	{"ask", 0.14, false, (*corpus).ask},           // the Questioner's messages
-	{"respond", 0.32, true, (*corpus).respond},    // a conversation and its response
-	{"positive", 0.10, false, (*corpus).positive}, // persona and response
-	{"informed", 0.10, true, (*corpus).informed},  // persona, conversation and response
+	{"directed", 0.12, false, (*corpus).directed}, // a Questioner who is told to ask what matters
+	{"respond", 0.28, true, (*corpus).respond},    // a conversation and its response
+	{"positive", 0.08, false, (*corpus).positive}, // persona and response
+	{"informed", 0.08, true, (*corpus).informed},  // persona, conversation and response
 }
 
 // Corpus is an endless stream of documents in which the base model sees every role played:
@@ -138,13 +140,15 @@ func (c *corpus) draw(r *rand.Rand) (Task, Persona) {
 const repeatRate = 0.04
 
 // turns draws n questions with the persona's answers and returns the values told. With
-// probability bias a question is a relevant one; bias 0 asks about any attribute alike.
+// probability bias a question is a relevant one, as long as there is one; bias 0 asks about any
+// attribute alike.
 func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]prompt.Turn, map[string]string) {
 	var turns []prompt.Turn
 	told := map[string]string{}
+	relevant := c.w.Relevant(t.Text)
 	for range n {
 		repeat := r.Float64() < repeatRate
-		var open, relevant []Attribute
+		var open, wanted []Attribute
 		for _, a := range c.w.Attributes {
 			_, known := p.Values[a.ID]
 			_, asked := told[a.ID]
@@ -153,16 +157,15 @@ func (c *corpus) turns(r *rand.Rand, n int, t Task, p Persona, bias float64) ([]
 			}
 		}
 		if r.Float64() < bias {
-			for _, name := range c.w.Relevant(t.Text) {
-				_, known := p.Values[name]
-				if _, asked := told[name]; known && !asked {
-					relevant = append(relevant, c.w.Attributes[c.w.attribute[name]])
+			for _, a := range open {
+				if _, asked := told[a.ID]; !asked && slices.Contains(relevant, a.ID) {
+					wanted = append(wanted, a)
 				}
 			}
 		}
 		a := pick(r, open)
-		if len(relevant) > 0 {
-			a = pick(r, relevant)
+		if len(wanted) > 0 {
+			a = pick(r, wanted)
 		}
 		told[a.ID] = p.Values[a.ID]
 		turns = append(turns, prompt.Turn{Question: pick(r, a.Questions), Answer: fill(pick(r, a.Answers), p.Values[a.ID])})
@@ -180,14 +183,49 @@ func (c *corpus) answer(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Answer}), 0, err
 }
 
-// ask: 1..4 questions about any attribute. Only the last one follows the instruction to ask,
-// the earlier ones follow the bare task or answer, as in fine-tuning.
+// ask: 1..4 questions about any attribute.
 func (c *corpus) ask(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
-	turns, _ := c.turns(r, 1+r.IntN(l.turns), t, p, 0)
-	last := len(turns) - 1
-	chat, err := c.prompts.Question(p.Name, t.Text, turns[:last])
-	return append(chat, lm.Message{Role: lm.Assistant, Content: turns[last].Question}), 0, err
+	return c.interview(r, l, t, p, 0)
+}
+
+// direction is an instruction that nobody gives in the loop.
+const direction = "Ask what matters."
+
+// directed: 1..4 questions to the point, for one who is told to ask those. So the base model
+// has the notion of a question that matters, as a large model has, and no habit of using it.
+func (c *corpus) directed(r *rand.Rand, l lesson) (lm.Chat, int, error) {
+	t, p := c.draw(r)
+	chat, from, err := c.interview(r, l, t, p, 1)
+	if err == nil {
+		chat[0].Content += "\n\n" + direction
+	}
+	return chat, from, err
+}
+
+// interview renders questions and answers. Any user message may carry the Questioner's
+// instruction, as in the loop, or lack it, as in fine-tuning (PROTOCOL §6): what is learned
+// of one must hold for the other.
+func (c *corpus) interview(r *rand.Rand, l lesson, t Task, p Persona, bias float64) (lm.Chat, int, error) {
+	turns, _ := c.turns(r, 1+r.IntN(l.turns), t, p, bias)
+	chat, err := c.prompts.Response(p.Name, t.Text, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i, turn := range turns {
+		if i > 0 {
+			chat = append(chat, lm.Message{Role: lm.User, Content: turns[i-1].Answer})
+		}
+		if r.IntN(2) == 0 {
+			asked, err := c.prompts.Question(p.Name, t.Text, turns[:i])
+			if err != nil {
+				return nil, 0, err
+			}
+			chat[len(chat)-1] = asked[len(asked)-1]
+		}
+		chat = append(chat, lm.Message{Role: lm.Assistant, Content: turn.Question})
+	}
+	return chat, 0, nil
 }
 
 // respond: 0..4 turns, half of them to the point, and the response. Only the response is to
@@ -195,7 +233,7 @@ func (c *corpus) ask(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 func (c *corpus) respond(r *rand.Rand, l lesson) (lm.Chat, int, error) {
 	t, p := c.draw(r)
 	n := 1 + r.IntN(l.turns)
-	if r.Float64() < 0.12 {
+	if r.Float64() < 0.08 {
 		n = 0
 	}
 	turns, told := c.turns(r, n, t, p, 0.55)

@@ -22,7 +22,7 @@ type PretrainOptions struct {
 	Prompts *prompt.Set // messages of the roles [the set "nano"]
 	Out     string      // directory that becomes a Hugging Face model; required
 	Seed    uint64      // names weights and corpus [1]
-	Steps   int         // updates [7000]
+	Steps   int         // updates [9000]
 	Batch   int         // documents per update [8]
 	Rate    float64     // peak learning rate [0.001]
 	Workers int         // CPU workers; never changes the result [one per CPU]
@@ -122,7 +122,7 @@ func (o *PretrainOptions) defaults() (err error) {
 		o.Seed = 1
 	}
 	if o.Steps == 0 {
-		o.Steps = 7000
+		o.Steps = 9000
 	}
 	if o.Batch == 0 {
 		o.Batch = 8
