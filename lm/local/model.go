@@ -37,7 +37,7 @@ type Options struct {
 	// BatchTokens is the most tokens of a step (default 512): a longer prompt is read in
 	// chunks between which others generate.
 	BatchTokens int
-	// KVBytes is the memory of keys and values, cached prefixes included (default 192 MiB,
+	// KVBytes is the memory of keys and values, cached prefixes included (default 64 MiB,
 	// or what one sequence of the full context needs). It is taken as it is needed.
 	KVBytes int
 	// Queue is the most requests that wait for a place; further callers block (default 4096).
@@ -55,7 +55,7 @@ func (o Options) withDefaults(c llama.Config) Options {
 		o.BatchTokens = 512
 	}
 	if o.KVBytes <= 0 {
-		o.KVBytes = max(192<<20, llama.Pages(o.Context)*llama.PageBytes(c))
+		o.KVBytes = max(64<<20, llama.Pages(o.Context)*llama.PageBytes(c))
 	}
 	if o.Queue <= 0 {
 		o.Queue = 4096
