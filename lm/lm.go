@@ -99,6 +99,15 @@ type Hyper struct {
 	ClipNorm     float64 `json:"clip_norm" yaml:"clip_norm"` // global gradient norm; 0 = off
 	HeldOut      float64 `json:"held_out" yaml:"held_out"`   // share of examples kept for eval loss
 	Seed         uint64  `json:"seed" yaml:"seed"`           // orders the examples
+	LoRA         *LoRA   `json:"lora,omitempty" yaml:"lora"` // nil: all weights are trained, as in the paper
+}
+
+// LoRA trains low-rank updates of the named projections instead of all weights
+// (Hu et al., 2021). The fields are PEFT's r, lora_alpha and target_modules.
+type LoRA struct {
+	Rank    int      `json:"rank" yaml:"rank"`
+	Alpha   float64  `json:"alpha" yaml:"alpha"`                                       // updates are scaled by alpha/rank
+	Targets []string `json:"target_modules,omitempty" yaml:"target_modules,omitempty"` // none: every projection of attention and feed-forward network
 }
 
 // PaperHyper are the paper's settings: AdamW, 2e-5 cosine with 10 % warm-up, batch 64, one epoch.

@@ -17,6 +17,7 @@ import (
 	"stargate/internal/chattemplate"
 	"stargate/internal/kernel"
 	"stargate/internal/llama"
+	"stargate/internal/lora"
 	"stargate/internal/safetensors"
 	"stargate/internal/tokenizer"
 	"stargate/lm"
@@ -72,6 +73,7 @@ type Model struct {
 	opts    Options
 	engine  *Engine
 	sched   *scheduler
+	adapter *lora.Adapter // of a model tuned with LoRA; its weights are merged
 	digest  func() string
 	close   sync.Once
 }
@@ -244,8 +246,9 @@ func (m *Model) computeDigest() string {
 }
 
 // Save writes the model as a Hugging Face directory that transformers and Open read, with
-// float32 weights: nothing is lost. The directory must not exist; it appears complete or not
-// at all.
+// float32 weights: nothing is lost. A model tuned with LoRA is written merged, with its adapter
+// in PEFT's format in the folder "adapter". The directory must not exist; it appears complete
+// or not at all.
 func (m *Model) Save(dir string) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
@@ -267,6 +270,18 @@ func (m *Model) Save(dir string) error {
 	defer os.RemoveAll(partial) // nothing is left there after a success
 	if err := os.Chmod(partial, 0o755); err != nil {
 		return fmt.Errorf("save model: %w", err)
+	}
+	if m.adapter != nil {
+		low, err := m.adapter.Files()
+		if err != nil {
+			return fmt.Errorf("save model: %w", err)
+		}
+		if err := os.Mkdir(filepath.Join(partial, adapterDir), 0o755); err != nil {
+			return fmt.Errorf("save model: %w", err)
+		}
+		for name, data := range low {
+			files[filepath.Join(adapterDir, name)] = data
+		}
 	}
 	for _, set := range []map[string][]byte{files, m.files} {
 		for name, data := range set {

@@ -50,7 +50,10 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*M
 		log.Tokens += llama.Predictions([]llama.Sequence{e.Sequence})
 	}
 
-	f := m.newFit(h)
+	f, err := m.newFit(h)
+	if err != nil {
+		return nil, log, err
+	}
 	if log.EvalLossBase, err = f.mean(ctx, held); err != nil {
 		return nil, log, err
 	}
@@ -73,7 +76,11 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*M
 	o := m.opts
 	o.Engine = m.engine
 	tuned, err := assemble(f.model, m.codec, m.files, o)
-	return tuned, log, err
+	if err != nil {
+		return nil, log, err
+	}
+	tuned.adapter = f.adapter()
+	return tuned, log, nil
 }
 
 func checkHyper(h lm.Hyper) error {
@@ -163,18 +170,27 @@ type fit struct {
 	model     *llama.Model
 	trainer   *llama.Trainer
 	optimizer *optim.AdamW
+	low       *lowRank // nil: all weights are trained
 }
 
-func (m *Model) newFit(h lm.Hyper) *fit {
+func (m *Model) newFit(h lm.Hyper) (*fit, error) {
 	f := &fit{engine: m.engine, model: m.weights.Clone()}
 	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
 	var tensors []optim.Tensor
-	gradient := f.trainer.Gradient().Params()
-	for i, p := range f.model.Params() {
-		tensors = append(tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
+	if h.LoRA != nil {
+		var err error
+		if f.low, err = newLowRank(*h.LoRA, h.Seed, m.weights, f.model, f.trainer.Gradient()); err != nil {
+			return nil, err
+		}
+		tensors = f.low.tensors()
+	} else {
+		gradient := f.trainer.Gradient().Params()
+		for i, p := range f.model.Params() {
+			tensors = append(tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
+		}
 	}
 	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, tensors)
-	return f
+	return f, nil
 }
 
 // turnTokens is how many tokens are computed before other models of the engine get a turn.
@@ -213,8 +229,22 @@ func (f *fit) step(ctx context.Context, batch []encoded, rate float64) (loss, no
 		}
 		loss += sum
 	}
-	f.engine.do(func(p *kernel.Pool) { norm, err = f.optimizer.Step(p, rate) })
+	f.engine.do(func(p *kernel.Pool) { norm, err = f.update(p, rate) })
 	return loss / float64(n), norm, err
+}
+
+// update is an optimiser step with the gradient as it stands.
+func (f *fit) update(p *kernel.Pool, rate float64) (norm float64, err error) {
+	if f.low == nil {
+		return f.optimizer.Step(p, rate)
+	}
+	if err := f.low.backward(p); err != nil {
+		return 0, err
+	}
+	if norm, err = f.optimizer.Step(p, rate); err != nil {
+		return norm, err
+	}
+	return norm, f.low.merge(p)
 }
 
 // mean is the mean loss per trained token, 0 of nothing.
