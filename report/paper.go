@@ -40,12 +40,12 @@ func paperGap(i int) float64 { return paperLogProb["qa"][i] - paperLogProb["rand
 // paperEvalLoss are held-out losses of m1 to m3 after training, in nats per token.
 var paperEvalLoss = []float64{.443, .381, .318}
 
-// shapes are the claims of PROTOCOL §8 in the words of the page.
+// shapes are the claims of PROTOCOL §8 in the words of the page, as eval.Shapes judges them.
 var shapes = map[string]string{
 	"a": "Gold log-probability under Q-experimental rises with every iteration, under Q-random less, and the gap between the two widens",
 	"b": "Win rate over m0 is well above ½ from the first iteration on",
 	"c": "Without regularisation the win rate is far below ½",
-	"d": "Training on the gold response: higher log-probability than the main run, but a win rate of at most ½",
-	"e": "The base model answering on the new model’s conversations wins slightly more than half",
+	"d": "Training on the gold response: log-probability no lower than the main run’s by more than a standard error, and a lower win rate (the paper: at most ½)",
+	"e": "The base model answering on the new model’s conversations wins more than half (the paper: slightly more)",
 	"f": "Weaker roleplayers lower the win rate a little",
 }
