@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"stargate/internal/llama"
-	"stargate/internal/sample"
 	"stargate/lm"
 )
 
@@ -21,21 +20,8 @@ func (m *Model) Generate(ctx context.Context, chat lm.Chat, s lm.Sampling) (lm.C
 	if err != nil {
 		return lm.Completion{}, fmt.Errorf("generate: %w", err)
 	}
-	if len(tokens) == 0 {
-		return lm.Completion{}, fmt.Errorf("generate: the prompt has no tokens")
-	}
-	room := m.room() - len(tokens)
-	if room < 1 {
-		return lm.Completion{}, fmt.Errorf("generate: the prompt has %d tokens, room is for %d and a completion: %w", len(tokens), m.room(), lm.ErrContextLength)
-	}
-	if s.MaxTokens > 0 {
-		room = min(room, s.MaxTokens)
-	}
-	q := &sequence{ctx: ctx, tokens: tokens, prompt: len(tokens), draw: &drawing{sampler: sample.New(s), most: room, stop: s.Stop, cut: -1}}
-	if err := m.sched.do(q); err != nil {
-		return lm.Completion{}, fmt.Errorf("generate: %w", err)
-	}
-	return q.completion(), nil
+	c, err := m.Continue(ctx, Request{Prompt: tokens, Sampling: s})
+	return c.Completion, err
 }
 
 // LogProb implements [lm.Scorer].

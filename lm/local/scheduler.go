@@ -41,6 +41,7 @@ type result struct {
 // counters are what a model has done so far, in tokens.
 type counters struct {
 	computed, reused, drawn, preempted, steps atomic.Int64
+	runs, pagesUsed                           atomic.Int64 // now: running sequences, pages in use
 }
 
 // pendingPage is a page that this step computes: who needs the same one waits for it.
@@ -57,9 +58,24 @@ func newScheduler(e *Engine, d *llama.Decoder, cache *llama.Cache, c *codec, o O
 	}
 }
 
-// do runs a request to its end. When it fails with the context's error or ErrClosed, s
+// do runs a request to its end. When it fails with the context's error or ErrClosed, q
 // still belongs to the scheduler.
 func (s *scheduler) do(q *sequence) error {
+	if err := s.enqueue(q); err != nil {
+		return err
+	}
+	select {
+	case err := <-q.done:
+		return err
+	case <-q.ctx.Done():
+		return q.ctx.Err()
+	case <-s.quit:
+		return ErrClosed
+	}
+}
+
+// enqueue hands q to the scheduler, waiting while the queue is full.
+func (s *scheduler) enqueue(q *sequence) error {
 	q.done = make(chan error, 1)
 	select {
 	case <-s.quit: // else the queue may take what nobody will serve
@@ -68,14 +84,7 @@ func (s *scheduler) do(q *sequence) error {
 	}
 	select {
 	case s.submit <- q:
-	case <-q.ctx.Done():
-		return q.ctx.Err()
-	case <-s.quit:
-		return ErrClosed
-	}
-	select {
-	case err := <-q.done:
-		return err
+		return nil
 	case <-q.ctx.Done():
 		return q.ctx.Err()
 	case <-s.quit:
@@ -133,6 +142,10 @@ func (s *scheduler) start(q *sequence) {
 // step is one pass over the weights.
 func (s *scheduler) step() {
 	s.plan()
+	defer func() {
+		s.runs.Store(int64(len(s.running)))
+		s.pagesUsed.Store(int64(s.cache.Capacity() - s.cache.Free()))
+	}()
 	if len(s.active) == 0 {
 		return
 	}
@@ -181,7 +194,7 @@ func (s *scheduler) plan() {
 			}
 			s.pending[key] = true
 		}
-		n := min(budget, q.inputs()-q.computed)
+		n := min(budget, q.most())
 		if !s.provide(q, llama.Pages(q.computed+n)) {
 			break // q was the youngest and has been put back
 		}
@@ -244,7 +257,7 @@ func (s *scheduler) provide(q *sequence, n int) bool {
 		s.drop(youngest)
 		youngest.computed = 0
 		if youngest.score != nil {
-			youngest.score.logprobs = youngest.score.logprobs[:0]
+			youngest.score.restart()
 		}
 		s.waiting = slices.Insert(s.waiting, 0, youngest)
 		s.full = true

@@ -30,7 +30,14 @@ type sequence struct {
 }
 
 // scoring is what a request for log-probabilities adds.
-type scoring struct{ logprobs []float64 }
+type scoring struct {
+	logprobs     []float64
+	alternatives int     // tokens to name at each position; above 0, each is a step of its own
+	seen         []Drawn // with alternatives: one per log-probability
+}
+
+// restart forgets what has been computed.
+func (s *scoring) restart() { s.logprobs, s.seen = s.logprobs[:0], s.seen[:0] }
 
 // drawing is what a request for a completion adds.
 type drawing struct {
@@ -40,6 +47,16 @@ type drawing struct {
 	text    strings.Builder
 	finish  lm.FinishReason
 	cut     int // bytes of text before a stop string; -1 without
+	stopped string
+
+	stopTokens   []int32
+	ignoreEnd    bool
+	logprobs     bool
+	alternatives int
+	drawn        []Drawn
+
+	feed *feed // nil: nobody watches
+	told int   // bytes of text that the feed has had
 }
 
 // inputs is the number of positions to compute before the sequence can go on: of a text to
@@ -60,6 +77,16 @@ func (s *sequence) reusable() int {
 	return len(s.tokens) - 1
 }
 
+// most is the number of positions that one step may compute: as many as there are, but
+// where alternatives are wanted one, because a step gives all predictions of its last only.
+func (s *sequence) most() int {
+	n := s.inputs() - s.computed
+	if s.score != nil && s.score.alternatives > 0 {
+		return min(n, max(1, s.prompt-1-s.computed))
+	}
+	return n
+}
+
 // plan makes span the next n positions.
 func (s *sequence) plan(n int) {
 	end := s.computed + n
@@ -68,6 +95,7 @@ func (s *sequence) plan(n int) {
 	s.span.Targets = s.span.Targets[:0]
 	if s.score != nil {
 		s.span.Targets = s.tokens[max(s.computed, s.prompt-1)+1 : max(end, s.prompt-1)+1]
+		s.span.WantLogits = s.score.alternatives > 0 && len(s.span.Targets) > 0
 	}
 }
 
@@ -77,6 +105,9 @@ func (s *sequence) advance(c *codec) (finished bool, err error) {
 	s.computed += len(s.span.Tokens)
 	if s.score != nil {
 		s.score.logprobs = append(s.score.logprobs, s.span.LogProbs...)
+		if s.span.WantLogits {
+			s.score.seen = append(s.score.seen, judge(s.span.Logits, s.span.Targets[0], s.score.alternatives))
+		}
 		return s.computed == s.inputs(), nil
 	}
 	if !s.span.WantLogits {
@@ -86,20 +117,25 @@ func (s *sequence) advance(c *codec) (finished bool, err error) {
 	if !ok {
 		return true, fmt.Errorf("token %d of the completion: the model's predictions are not finite: %w", len(s.tokens)-s.prompt, lm.ErrNonFinite)
 	}
-	if slices.Contains(c.ends, id) {
-		s.draw.finish = lm.FinishStop
-		return true, nil
+	d := s.draw
+	drawn := Drawn{ID: id}
+	if d.logprobs {
+		drawn = judge(s.span.Logits, id, d.alternatives)
 	}
-	s.tokens = append(s.tokens, id)
-	if s.draw.extend(c.tokens.Decode([]int32{id}, true)) {
-		s.draw.finish = lm.FinishStop
-		return true, nil
+	d.drawn = append(d.drawn, drawn)
+	switch {
+	case !d.ignoreEnd && slices.Contains(c.ends, id), slices.Contains(d.stopTokens, id):
+		d.finish = lm.FinishStop
+	default:
+		s.tokens = append(s.tokens, id)
+		if d.extend(c.tokens.Decode([]int32{id}, true)) {
+			d.finish = lm.FinishStop
+		} else if len(s.tokens)-s.prompt == d.most {
+			d.finish = lm.FinishLength
+		}
 	}
-	if len(s.tokens)-s.prompt == s.draw.most {
-		s.draw.finish = lm.FinishLength
-		return true, nil
-	}
-	return false, nil
+	d.watch(d.drawn[len(d.drawn)-1:])
+	return d.finish != "", nil
 }
 
 // extend appends a token's bytes to the text and looks for stop strings that end in them.
@@ -110,7 +146,7 @@ func (d *drawing) extend(piece string) (stopped bool) {
 	for _, stop := range d.stop {
 		from := max(0, old-len(stop)+1)
 		if i := strings.Index(text[from:], stop); i >= 0 && (d.cut < 0 || from+i < d.cut) {
-			d.cut = from + i
+			d.cut, d.stopped = from+i, stop
 		}
 	}
 	return d.cut >= 0

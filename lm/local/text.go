@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"stargate/internal/chattemplate"
 	"stargate/internal/tokenizer"
@@ -15,6 +16,9 @@ type codec struct {
 	tokens   *tokenizer.Tokenizer
 	template *chattemplate.Template
 	ends     []int32 // tokens that end a turn
+
+	begin sync.Once
+	first []int32 // tokens in front of every plain text, once begin is done
 }
 
 // prompt is the tokens the model continues with the assistant's next message.
