@@ -18,7 +18,7 @@ var rank = map[string]int{
 	"lm/local": 2, "nano": 3,
 	"":        4,
 	"dataset": 5, "eval": 5,
-	"report": 6, "runner": 7,
+	"report": 6, "runner": 7, "serve": 7,
 	"cmd/stargate": 8,
 }
 
