@@ -32,31 +32,41 @@ type attentionShape struct {
 	qkv, out       int     // row widths
 	q, k, v        int     // first columns, for one key/value head
 	o              int     // first column of the output
+	window         int     // keys a query sees, its own included; 0: all
 	scale          float32 // 1/sqrt(HD)
 }
 
-func (c Config) attentionShape(kvHead int) attentionShape {
+// first is the position of the first key that the query at position t sees.
+func (a attentionShape) first(t int) int {
+	if a.window == 0 {
+		return 0
+	}
+	return max(0, t-a.window+1)
+}
+
+func (c Config) attentionShape(layer, kvHead int) attentionShape {
 	g, hd := c.NumAttentionHeads/c.NumKeyValueHeads, c.HeadDim
 	return attentionShape{
 		group: g, headDim: hd, qkv: c.qkv(), out: c.attn(),
 		q: kvHead * g * hd, k: (c.NumAttentionHeads + kvHead) * hd,
 		v: (c.NumAttentionHeads + c.NumKeyValueHeads + kvHead) * hd,
-		o: kvHead * g * hd, scale: float32(1 / math.Sqrt(float64(hd))),
+		o: kvHead * g * hd, window: c.window(layer), scale: float32(1 / math.Sqrt(float64(hd))),
 	}
 }
 
-// eachHead runs fn for every sequence and key/value head: tasks of disjoint rows or columns.
-func (t *Trainer) eachHead(batch []span, fn func(w *attention, s span, shape attentionShape)) {
+// eachHead runs fn for every sequence and key/value head of a layer: tasks of disjoint rows or
+// columns.
+func (t *Trainer) eachHead(batch []span, layer int, fn func(w *attention, s span, shape attentionShape)) {
 	c := t.model.Config
 	heads := c.NumKeyValueHeads
 	t.each(len(batch)*heads, func(worker, task int) {
-		fn(&t.attn[worker], batch[task/heads], c.attentionShape(task%heads))
+		fn(&t.attn[worker], batch[task/heads], c.attentionShape(layer, task%heads))
 	})
 }
 
 // attentionForward rotates queries and keys of l.qkv in place and writes l.heads.
-func (t *Trainer) attentionForward(batch []span, l *layerActivations) {
-	t.eachHead(batch, func(w *attention, s span, a attentionShape) {
+func (t *Trainer) attentionForward(batch []span, layer int, l *layerActivations) {
+	t.eachHead(batch, layer, func(w *attention, s span, a attentionShape) {
 		qkv := l.qkv[s.start*a.qkv:]
 		t.rotate(qkv, len(s.tokens), a, 1)
 		w.forward(l.heads[s.start*a.out:], qkv, len(s.tokens), a)
@@ -64,8 +74,8 @@ func (t *Trainer) attentionForward(batch []span, l *layerActivations) {
 }
 
 // attentionBackward replaces l.qkv by its gradient, given act.dheads, that of l.heads.
-func (t *Trainer) attentionBackward(batch []span, l *layerActivations) {
-	t.eachHead(batch, func(w *attention, s span, a attentionShape) {
+func (t *Trainer) attentionBackward(batch []span, layer int, l *layerActivations) {
+	t.eachHead(batch, layer, func(w *attention, s span, a attentionShape) {
 		qkv := l.qkv[s.start*a.qkv:]
 		w.backward(qkv, t.act.dheads[s.start*a.out:], len(s.tokens), a)
 		t.rotate(qkv, len(s.tokens), a, -1)
@@ -89,22 +99,36 @@ func (w *attention) forward(out, qkv []float32, n int, a attentionShape) {
 	w.p = grow(w.p, queryBlock*stride)
 	for from := 0; from < n; from += queryBlock {
 		to := min(from+queryBlock, n)
+		seen := a.firstColumn(from)
 		for g := range a.group {
 			w.weights(w.p, qkv, from, to, stride, g, a)
-			mulPrefix(out[from*a.out+a.o+g*a.headDim:], a.out, w.p, stride, &w.values, to-from, to)
+			mulRange(out[from*a.out+a.o+g*a.headDim:], a.out, w.p, stride, &w.values, to-from, seen, to)
 		}
 	}
 }
 
+// firstColumn is the first key computed for a block of queries from position from on: no query
+// sees one before it, and it begins a panel.
+func (a attentionShape) firstColumn(from int) int {
+	return a.first(from) / kernel.PanelWidth * kernel.PanelWidth
+}
+
 // weights writes the softmax rows of queries [from, to) of the group's head g to p, with
-// zeros from each query's own position to column to.
+// zeros for the keys that a query does not see; columns before firstColumn are left as they are.
 func (w *attention) weights(p, qkv []float32, from, to, stride, g int, a attentionShape) {
-	kernel.Mul(p, stride, qkv[from*a.qkv+a.q+g*a.headDim:], a.qkv, &w.keysT, to-from, false, 0, panels(to))
+	seen := a.firstColumn(from)
+	kernel.Mul(p, stride, qkv[from*a.qkv+a.q+g*a.headDim:], a.qkv, &w.keysT, to-from, false, seen/kernel.PanelWidth, panels(to))
 	for i := from; i < to; i++ {
 		row := p[(i-from)*stride:][:to]
-		kernel.Softmax(row[:i+1], a.scale)
-		clear(row[i+1:])
+		kernel.Softmax(row[a.first(i):i+1], a.scale)
+		a.hide(row, seen, i)
 	}
+}
+
+// hide sets the columns of query i's row, from seen on, to zero where it sees no key.
+func (a attentionShape) hide(row []float32, seen, i int) {
+	clear(row[seen:a.first(i)])
+	clear(row[i+1:])
 }
 
 // backward replaces queries, key and value of one task by their gradients, given dout,
@@ -129,41 +153,41 @@ func (w *attention) backward(qkv, dout []float32, n int, a attentionShape) {
 	clear(w.dvT)
 	for from := 0; from < n; from += queryBlock {
 		to := min(from+queryBlock, n)
-		b := to - from
+		b, seen := to-from, a.firstColumn(from)
 		for g := range a.group {
 			p, ds := w.p[g*b*stride:], w.ds[g*b*stride:]
 			q, do := qkv[from*a.qkv+a.q+g*hd:], dout[from*a.out+a.o+g*hd:]
 			w.weights(p, qkv, from, to, stride, g, a)
-			kernel.Mul(ds, stride, do, a.out, &w.valuesT, b, false, 0, panels(to))
+			kernel.Mul(ds, stride, do, a.out, &w.valuesT, b, false, seen/kernel.PanelWidth, panels(to))
 			for i := from; i < to; i++ {
-				row := ds[(i-from)*stride:][:to]
-				kernel.SoftmaxBackward(row[:i+1], p[(i-from)*stride:][:i+1], a.scale)
-				clear(row[i+1:])
+				row, first := ds[(i-from)*stride:][:to], a.first(i)
+				kernel.SoftmaxBackward(row[first:i+1], p[(i-from)*stride:][first:i+1], a.scale)
+				a.hide(row, seen, i)
 			}
 			transpose(w.qT[g*b:], a.group*b, q, a.qkv, b, hd)
 			transpose(w.oT[g*b:], a.group*b, do, a.out, b, hd)
 			// The block's queries have been read for the last time.
-			mulPrefix(q, a.qkv, ds, stride, &w.keys, b, to)
+			mulRange(q, a.qkv, ds, stride, &w.keys, b, seen, to)
 		}
-		w.block.Pack(w.p, a.group*b, to, stride)
-		kernel.Mul(w.dvT, stride, w.oT, a.group*b, &w.block, hd, true, 0, panels(to))
-		w.block.Pack(w.ds, a.group*b, to, stride)
-		kernel.Mul(w.dkT, stride, w.qT, a.group*b, &w.block, hd, true, 0, panels(to))
+		w.block.Pack(w.p[seen:], a.group*b, to-seen, stride)
+		kernel.Mul(w.dvT[seen:], stride, w.oT, a.group*b, &w.block, hd, true, 0, panels(to-seen))
+		w.block.Pack(w.ds[seen:], a.group*b, to-seen, stride)
+		kernel.Mul(w.dkT[seen:], stride, w.qT, a.group*b, &w.block, hd, true, 0, panels(to-seen))
 	}
 	transpose(qkv[a.k:], a.qkv, w.dkT, stride, hd, n)
 	transpose(qkv[a.v:], a.qkv, w.dvT, stride, hd, n)
 }
 
-// mulPrefix computes C = A B for the first k columns of A and rows of B, panel by panel:
-// a causal block does not look behind its last query.
-func mulPrefix(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, m, k int) {
+// mulRange computes C = A B for columns [from, to) of A and those rows of B, panel by panel: a
+// block of queries does not look behind its last query, nor before its window.
+func mulRange(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, m, from, to int) {
 	for p := range panels(b.N) {
-		from := p * b.K * kernel.PanelWidth
+		at := p * b.K * kernel.PanelWidth
 		view := kernel.Packed{
-			K: k, N: min(b.N-p*kernel.PanelWidth, kernel.PanelWidth),
-			Data: b.Data[from : from+k*kernel.PanelWidth],
+			K: to - from, N: min(b.N-p*kernel.PanelWidth, kernel.PanelWidth),
+			Data: b.Data[at+from*kernel.PanelWidth : at+to*kernel.PanelWidth],
 		}
-		kernel.Mul(c[p*kernel.PanelWidth:], ldc, a, lda, &view, m, false, 0, 1)
+		kernel.Mul(c[p*kernel.PanelWidth:], ldc, a[from:], lda, &view, m, false, 0, 1)
 	}
 }
 

@@ -3,12 +3,13 @@ package llama
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Config is the shape of a decoder, with the names and meanings of Hugging Face's config.json.
 type Config struct {
 	Architectures         []string `json:"architectures"`
-	ModelType             string   `json:"model_type"` // "llama" or "mistral"
+	ModelType             string   `json:"model_type"` // one of families
 	VocabSize             int      `json:"vocab_size"`
 	HiddenSize            int      `json:"hidden_size"`
 	IntermediateSize      int      `json:"intermediate_size"`
@@ -22,8 +23,19 @@ type Config struct {
 	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
 	HiddenAct             string   `json:"hidden_act"` // "silu"
 	BOSTokenID            *int32   `json:"bos_token_id"`
-	EOSTokenID            *int32   `json:"eos_token_id"`
+	EOSTokenID            *int32   `json:"eos_token_id"` // the first, where there are several
 	TorchDtype            string   `json:"torch_dtype,omitempty"`
+
+	// Switches. What they mean, and whether they count, depends on the family.
+	AttentionBias    bool         `json:"attention_bias,omitempty"`     // biases of q_proj, k_proj, v_proj and o_proj
+	SlidingWindow    int          `json:"sliding_window,omitempty"`     // keys a query sees, its own included; 0: all
+	UseSlidingWindow bool         `json:"use_sliding_window,omitempty"` // Qwen: sliding_window counts
+	MaxWindowLayers  *int         `json:"max_window_layers,omitempty"`  // Qwen: the first layer with a window
+	LayerTypes       []string     `json:"layer_types,omitempty"`        // Qwen: the same, layer by layer
+	RopeScaling      *RopeScaling `json:"rope_scaling,omitempty"`
+
+	// EOSTokenIDs is eos_token_id where it is a list.
+	EOSTokenIDs []int32 `json:"-"`
 }
 
 // ErrUnsupported marks a config.json that asks for something this engine does not do.
@@ -31,8 +43,12 @@ var ErrUnsupported = errors.New("unsupported model")
 
 // WithDefaults fills what config.json may leave out, as transformers does.
 func (c Config) WithDefaults() Config {
+	f := c.family()
 	if c.NumKeyValueHeads == 0 {
 		c.NumKeyValueHeads = c.NumAttentionHeads
+	}
+	if c.HeadDim == 0 {
+		c.HeadDim = f.headDim
 	}
 	if c.HeadDim == 0 && c.NumAttentionHeads > 0 {
 		c.HeadDim = c.HiddenSize / c.NumAttentionHeads
@@ -44,7 +60,7 @@ func (c Config) WithDefaults() Config {
 		c.RopeTheta = 10000
 	}
 	if c.MaxPositionEmbeddings == 0 {
-		c.MaxPositionEmbeddings = 2048
+		c.MaxPositionEmbeddings = f.positions
 	}
 	if c.HiddenAct == "" {
 		c.HiddenAct = "silu"
@@ -54,6 +70,9 @@ func (c Config) WithDefaults() Config {
 
 // Validate says what is wrong with a config, naming the field as config.json spells it.
 func (c Config) Validate() error {
+	if err := c.checkFamily(); err != nil {
+		return err
+	}
 	positive := []struct {
 		name  string
 		value int
@@ -72,16 +91,22 @@ func (c Config) Validate() error {
 		return fmt.Errorf("config: num_attention_heads %d is not a multiple of num_key_value_heads %d", c.NumAttentionHeads, c.NumKeyValueHeads)
 	case c.HeadDim%2 != 0:
 		return fmt.Errorf("config: head_dim %d is odd; rotary embeddings need pairs", c.HeadDim)
-	case c.RMSNormEps <= 0:
+	case !(c.RMSNormEps > 0):
 		return fmt.Errorf("config: rms_norm_eps is %g, want a positive number", c.RMSNormEps)
-	case c.RopeTheta <= 0:
-		return fmt.Errorf("config: rope_theta is %g, want a positive number", c.RopeTheta)
+	case !(c.RopeTheta > 1):
+		return fmt.Errorf("config: rope_theta is %g, want a number above 1", c.RopeTheta)
 	case c.HiddenAct != "silu":
 		return fmt.Errorf("config: %w: hidden_act %q, only silu", ErrUnsupported, c.HiddenAct)
-	case c.ModelType != "llama" && c.ModelType != "mistral":
-		return fmt.Errorf("config: %w: model_type %q, only llama and mistral", ErrUnsupported, c.ModelType)
 	}
-	return nil
+	return c.RopeScaling.validate()
+}
+
+// EndTokens are the ids of eos_token_id: each of them ends a text.
+func (c Config) EndTokens() []int32 {
+	if len(c.EOSTokenIDs) == 0 && c.EOSTokenID != nil {
+		return []int32{*c.EOSTokenID}
+	}
+	return slices.Clone(c.EOSTokenIDs)
 }
 
 // qkv is the width of the fused query, key and value projections.
@@ -97,5 +122,15 @@ func (c Config) NumParams() int {
 	if !c.TieWordEmbeddings {
 		n += c.VocabSize * d
 	}
-	return n + c.NumHiddenLayers*(2*d+c.qkv()*d+d*c.attn()+3*c.IntermediateSize*d)
+	layer := 2*d + c.qkv()*d + d*c.attn() + 3*c.IntermediateSize*d
+	if c.hasQKVBias() {
+		layer += c.qkv()
+	}
+	if c.hasOutBias() {
+		layer += d
+	}
+	if c.family().qkNorm {
+		layer += 2 * c.HeadDim
+	}
+	return n + c.NumHiddenLayers*layer
 }

@@ -17,40 +17,6 @@ const (
 	WeightsFile = "model.safetensors"
 )
 
-// unsupported are switches of config.json that change the computation and that this engine
-// does not have; each must be absent, null, or the value here.
-var unsupported = map[string]any{"attention_bias": false, "mlp_bias": false, "rope_scaling": nil}
-
-// ReadConfig reads config.json. A switch this engine cannot honour is an error that names
-// it ([ErrUnsupported]).
-func ReadConfig(data []byte) (Config, error) {
-	var c Config
-	if err := json.Unmarshal(data, &c); err != nil {
-		// eos_token_id may be a list; the first is the end of a turn then.
-		var lists struct {
-			EOS []int32 `json:"eos_token_id"`
-		}
-		if json.Unmarshal(data, &lists) != nil || len(lists.EOS) == 0 {
-			return c, fmt.Errorf("%s: %w", ConfigFile, err)
-		}
-		c.EOSTokenID = &lists.EOS[0]
-	}
-	var raw map[string]any
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return c, fmt.Errorf("%s: %w", ConfigFile, err)
-	}
-	for name, want := range unsupported {
-		if got, ok := raw[name]; ok && got != nil && got != want {
-			return c, fmt.Errorf("%s: %w: %s is %v", ConfigFile, ErrUnsupported, name, got)
-		}
-	}
-	c = c.WithDefaults()
-	if w, ok := raw["sliding_window"].(float64); ok && int(w) < c.MaxPositionEmbeddings {
-		c.MaxPositionEmbeddings = int(w) // within the window, sliding changes nothing
-	}
-	return c, c.Validate()
-}
-
 // Load reads a model directory: config.json and model.safetensors. Every tensor must be
 // there, in the right shape, and no other.
 func Load(dir fs.FS) (*Model, error) {
@@ -110,7 +76,7 @@ func (m *Model) Files(dtype safetensors.DType) (map[string][]byte, error) {
 	c := m.Config
 	c.TorchDtype = map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}[dtype]
 	if len(c.Architectures) == 0 {
-		c.Architectures = []string{map[string]string{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"}[c.ModelType]}
+		c.Architectures = []string{c.family().architecture}
 	}
 	config, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

@@ -60,8 +60,12 @@ func (p *pass) run(d *Decoder, spans []*Span, pool *kernel.Pool) {
 		// x += Out(attention(QKV(norm(x))))
 		normalise(w.AttnNorm)
 		mul(pool, p.qkv, c.qkv(), p.norm, dim, &b.qkv, n, false)
+		if w.QKVBias != nil || w.QNorm != nil {
+			each(pool, n, func(i int) { w.finishQKV(p.qkv, i, c) })
+		}
 		p.attention(d, spans, l, pool)
 		mul(pool, p.x, dim, p.heads, c.attn(), &b.out, n, true)
+		addBias(p.x, w.OutBias, 0, n)
 		// x += Down(silu(gate)*up)
 		normalise(w.MLPNorm)
 		mul(pool, p.gateUp, 2*f, p.norm, dim, &b.gateUp, n, false)
@@ -142,7 +146,7 @@ func (p *pass) attention(d *Decoder, spans []*Span, layer int, pool *kernel.Pool
 		row := 0
 		for _, s := range spans {
 			for head := range kv {
-				p.attend[0].run(d, p, s, row, layer, c.attentionShape(head), head)
+				p.attend[0].run(d, p, s, row, layer, c.attentionShape(layer, head), head)
 			}
 			row += len(s.Tokens)
 		}
@@ -155,7 +159,7 @@ func (p *pass) attention(d *Decoder, spans []*Span, layer int, pool *kernel.Pool
 	var next atomic.Int64
 	pool.Run(func(w int) {
 		for t := int(next.Add(1)) - 1; t < len(spans)*kv; t = int(next.Add(1)) - 1 {
-			p.attend[w].run(d, p, spans[t/kv], starts[t/kv], layer, c.attentionShape(t%kv), t%kv)
+			p.attend[w].run(d, p, spans[t/kv], starts[t/kv], layer, c.attentionShape(layer, t%kv), t%kv)
 		}
 	})
 }

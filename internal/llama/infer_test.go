@@ -86,26 +86,28 @@ func scoreAlone(t testing.TB, m *Model, tokens []int32) []float64 {
 
 // The trainer's forward pass is independent code, itself held to PyTorch.
 func TestDecoderAgreesWithTrainer(t *testing.T) {
-	m := newTestModel(t, oddConfig())
 	pool := kernel.NewPool(1)
 	defer pool.Close()
-	r := rand.New(rand.NewPCG(1, 2))
-	for _, n := range []int{2, 15, 16, 17, 18, 33, 120} {
-		tokens := randomTokens(r, n, m.Config.VocabSize)
-		loss := make([]bool, n)
-		for i := 1; i < n; i++ {
-			loss[i] = true
-		}
-		want, _, err := NewTrainer(m, pool).Loss([]Sequence{{Tokens: tokens, Loss: loss}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := 0.0
-		for _, lp := range scoreAlone(t, m, tokens) {
-			got -= lp
-		}
-		if math.Abs(got-want) > 1e-5*want {
-			t.Errorf("%d tokens: decoder's loss %.9g, trainer's %.9g", n, got, want)
+	for _, v := range variants(oddConfig()) {
+		m := newTestModel(t, v.config)
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, n := range []int{2, 15, 16, 17, 18, 33, 120} {
+			tokens := randomTokens(r, n, m.Config.VocabSize)
+			loss := make([]bool, n)
+			for i := 1; i < n; i++ {
+				loss[i] = true
+			}
+			want, _, err := NewTrainer(m, pool).Loss([]Sequence{{Tokens: tokens, Loss: loss}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := 0.0
+			for _, lp := range scoreAlone(t, m, tokens) {
+				got -= lp
+			}
+			if math.Abs(got-want) > 1e-5*want {
+				t.Errorf("%s, %d tokens: decoder's loss %.9g, trainer's %.9g", v.name, n, got, want)
+			}
 		}
 	}
 }
@@ -115,44 +117,71 @@ func TestDecoderAgreesWithTrainer(t *testing.T) {
 func TestRowsAreIndependentOfTheirBatch(t *testing.T) {
 	for _, c := range []Config{oddConfig(), {ModelType: "llama", VocabSize: 300, HiddenSize: 64, IntermediateSize: 96, NumHiddenLayers: 2,
 		NumAttentionHeads: 4, NumKeyValueHeads: 4, HeadDim: 16, MaxPositionEmbeddings: 512, TieWordEmbeddings: true}} {
-		m := newTestModel(t, c)
-		r := rand.New(rand.NewPCG(3, 4))
-		var seqs [][]int32
-		var want [][]float64
-		for range 6 {
-			seqs = append(seqs, randomTokens(r, 2+r.IntN(70), m.Config.VocabSize))
-			want = append(want, scoreAlone(t, m, seqs[len(seqs)-1]))
-		}
+		w := newCutting(t, newTestModel(t, c))
 		rapid.Check(t, func(rt *rapid.T) {
-			d := newDecoding(t, m, rapid.IntRange(1, 5).Draw(rt, "workers"))
-			done := make([]int, len(seqs))
-			for {
-				var batch []*Span
-				var who []int
-				for i, tokens := range seqs {
-					left := len(tokens) - 1 - done[i]
-					if left == 0 || rapid.IntRange(0, 2).Draw(rt, "join") == 0 {
-						continue
-					}
-					n := min(left, rapid.SampledFrom([]int{1, 1, 3, 16, 50, 200}).Draw(rt, "chunk"))
-					s := d.span(i, done[i], tokens[done[i]:done[i]+n])
-					s.Targets = tokens[done[i]+1 : done[i]+1+n]
-					batch, who = append(batch, s), append(who, i)
-				}
-				d.Forward(batch)
-				for j, s := range batch {
-					i := who[j]
-					if !slices.Equal(s.LogProbs, want[i][done[i]:done[i]+len(s.Tokens)]) {
-						rt.Fatalf("sequence %d, tokens %d…%d: %v, alone %v", i, done[i], done[i]+len(s.Tokens), s.LogProbs, want[i][done[i]:done[i]+len(s.Tokens)])
-					}
-					done[i] += len(s.Tokens)
-				}
-				if finished(seqs, done) {
-					return
-				}
+			if err := w.run(func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "choice") }); err != nil {
+				rt.Fatal(err)
 			}
 		})
 	}
+}
+
+// The same in every family and with every switch.
+func TestRowsAreIndependentInEveryFamily(t *testing.T) {
+	for _, v := range variants(oddConfig()) {
+		w, r := newCutting(t, newTestModel(t, v.config)), rand.New(rand.NewPCG(9, 9))
+		for range 8 {
+			if err := w.run(r.IntN); err != nil {
+				t.Errorf("%s: %v", v.name, err)
+			}
+		}
+	}
+}
+
+// cutting are sequences and their scores when each is computed alone, in one call.
+type cutting struct {
+	t    testing.TB
+	m    *Model
+	seqs [][]int32
+	want [][]float64
+}
+
+func newCutting(t testing.TB, m *Model) *cutting {
+	w, r := &cutting{t: t, m: m}, rand.New(rand.NewPCG(3, 4))
+	for i := range 6 {
+		w.seqs = append(w.seqs, randomTokens(r, 2+r.IntN(20+18*i), m.Config.VocabSize))
+		w.want = append(w.want, scoreAlone(t, m, w.seqs[i]))
+	}
+	return w
+}
+
+// run scores the sequences cut in a way that draw chooses: draw(n) is a number in [0, n).
+func (w *cutting) run(draw func(n int) int) error {
+	d := newDecoding(w.t, w.m, 1+draw(5))
+	done := make([]int, len(w.seqs))
+	for !finished(w.seqs, done) {
+		var batch []*Span
+		var who []int
+		for i, tokens := range w.seqs {
+			left := len(tokens) - 1 - done[i]
+			if left == 0 || draw(3) == 0 {
+				continue
+			}
+			n := min(left, []int{1, 1, 3, 16, 50, 200}[draw(6)])
+			s := d.span(i, done[i], tokens[done[i]:done[i]+n])
+			s.Targets = tokens[done[i]+1 : done[i]+1+n]
+			batch, who = append(batch, s), append(who, i)
+		}
+		d.Forward(batch)
+		for j, s := range batch {
+			i := who[j]
+			if want := w.want[i][done[i]:][:len(s.Tokens)]; !slices.Equal(s.LogProbs, want) {
+				return fmt.Errorf("sequence %d, tokens %d…%d: %v, alone %v", i, done[i], done[i]+len(s.Tokens), s.LogProbs, want)
+			}
+			done[i] += len(s.Tokens)
+		}
+	}
+	return nil
 }
 
 func finished(seqs [][]int32, done []int) bool {

@@ -27,7 +27,11 @@ type Model struct {
 type Layer struct {
 	AttnNorm []float32 // (D)
 	QKV      []float32 // ((H+2*HK)*HD, D)
+	QKVBias  []float32 // ((H+2*HK)*HD), or nil: see Config.AttentionBias
+	QNorm    []float32 // (HD), or nil: Qwen3's norms of each head
+	KNorm    []float32 // (HD), or nil
 	Out      []float32 // (D, H*HD)
+	OutBias  []float32 // (D), or nil
 	MLPNorm  []float32 // (D)
 	GateUp   []float32 // (2*F, D)
 	Down     []float32 // (D, F)
@@ -39,13 +43,14 @@ type Param struct {
 	Name  string // Hugging Face's name
 	Shape []int
 	Data  []float32 // view into the model; do not append
-	Decay bool      // weight decay applies (matrices, not norms)
+	Decay bool      // weight decay applies (matrices, not norms and biases)
+	start float32   // of vectors before training: 1 of norms, 0 of biases
 }
 
 // align keeps every tensor on a 64-byte boundary of the flat allocation.
 const align = 16
 
-// NewModel allocates a model of zeros (norms of ones). It fails on an invalid config.
+// NewModel allocates a model of zeros, with norms of ones. It fails on an invalid config.
 func NewModel(c Config) (*Model, error) {
 	c = c.WithDefaults()
 	if err := c.Validate(); err != nil {
@@ -59,6 +64,7 @@ func NewModel(c Config) (*Model, error) {
 		*dst = m.flat[size : size+n : size+n]
 		size += (n + align - 1) / align * align
 	}
+	qkvBias, outBias, qkNorm := c.hasQKVBias(), c.hasOutBias(), c.family().qkNorm
 	layout := func(place func(dst *[]float32, n int)) {
 		size = 0
 		place(&m.Embed, c.VocabSize*d)
@@ -66,7 +72,17 @@ func NewModel(c Config) (*Model, error) {
 			l := &m.Layers[i]
 			place(&l.AttnNorm, d)
 			place(&l.QKV, c.qkv()*d)
+			if qkvBias {
+				place(&l.QKVBias, c.qkv())
+			}
+			if qkNorm {
+				place(&l.QNorm, c.HeadDim)
+				place(&l.KNorm, c.HeadDim)
+			}
 			place(&l.Out, d*c.attn())
+			if outBias {
+				place(&l.OutBias, d)
+			}
 			place(&l.MLPNorm, d)
 			place(&l.GateUp, 2*f*d)
 			place(&l.Down, d*f)
@@ -83,10 +99,8 @@ func NewModel(c Config) (*Model, error) {
 		m.Head = m.Embed
 	}
 	for _, p := range m.Params() {
-		if !p.Decay {
-			for i := range p.Data {
-				p.Data[i] = 1
-			}
+		for i := range p.Data {
+			p.Data[i] = p.start
 		}
 	}
 	return m, nil
@@ -104,7 +118,16 @@ func (m *Model) Params() []Param {
 	matrix := func(name string, data []float32, out, in int) {
 		ps = append(ps, Param{Name: name, Shape: []int{out, in}, Data: data[: out*in : out*in], Decay: true})
 	}
-	norm := func(name string, data []float32) { ps = append(ps, Param{Name: name, Shape: []int{d}, Data: data}) }
+	norm := func(name string, data []float32) {
+		if data != nil {
+			ps = append(ps, Param{Name: name, Shape: []int{len(data)}, Data: data, start: 1})
+		}
+	}
+	bias := func(name string, whole []float32, from, n int) {
+		if whole != nil {
+			ps = append(ps, Param{Name: name, Shape: []int{n}, Data: whole[from : from+n : from+n]})
+		}
+	}
 	matrix("model.embed_tokens.weight", m.Embed, c.VocabSize, d)
 	for i := range m.Layers {
 		l, p := &m.Layers[i], fmt.Sprintf("model.layers.%d.", i)
@@ -112,7 +135,13 @@ func (m *Model) Params() []Param {
 		matrix(p+"self_attn.q_proj.weight", l.QKV, q, d)
 		matrix(p+"self_attn.k_proj.weight", l.QKV[q*d:], kv, d)
 		matrix(p+"self_attn.v_proj.weight", l.QKV[(q+kv)*d:], kv, d)
+		bias(p+"self_attn.q_proj.bias", l.QKVBias, 0, q)
+		bias(p+"self_attn.k_proj.bias", l.QKVBias, q, kv)
+		bias(p+"self_attn.v_proj.bias", l.QKVBias, q+kv, kv)
+		norm(p+"self_attn.q_norm.weight", l.QNorm)
+		norm(p+"self_attn.k_norm.weight", l.KNorm)
 		matrix(p+"self_attn.o_proj.weight", l.Out, d, q)
+		bias(p+"self_attn.o_proj.bias", l.OutBias, 0, d)
 		norm(p+"post_attention_layernorm.weight", l.MLPNorm)
 		matrix(p+"mlp.gate_proj.weight", l.GateUp, f, d)
 		matrix(p+"mlp.up_proj.weight", l.GateUp[f*d:], f, d)
@@ -127,7 +156,7 @@ func (m *Model) Params() []Param {
 
 // Init draws matrices from N(0, 0.02²), as Hugging Face does; each tensor's stream is
 // named by the seed and the tensor's position, so the result does not depend on order.
-// Norms become ones.
+// Norms become ones, biases zeros.
 func (m *Model) Init(seed uint64) {
 	for i, p := range m.Params() {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -135,7 +164,7 @@ func (m *Model) Init(seed uint64) {
 			if p.Decay {
 				p.Data[j] = float32(r.NormFloat64() * 0.02)
 			} else {
-				p.Data[j] = 1
+				p.Data[j] = p.start
 			}
 		}
 	}

@@ -66,60 +66,61 @@ func awkwardBatch() []Sequence {
 }
 
 func TestLossIsTheReferences(t *testing.T) {
-	for _, tied := range []bool{false, true} {
-		c := awkward
-		c.TieWordEmbeddings = tied
-		m := randomModel(t, c)
-		tr, ref := newTrainer(t, m, 2), newReference(m)
-		worst := 0.0
-		for i, s := range awkwardBatch() {
-			want := ref.nll(s)
-			if _, _, err := tr.Loss([]Sequence{s}); err != nil {
-				t.Fatal(err)
+	for _, v := range variants(awkward) {
+		t.Run(v.name, func(t *testing.T) {
+			m := randomModel(t, v.config)
+			tr, ref := newTrainer(t, m, 2), newReference(m)
+			worst := 0.0
+			for i, s := range awkwardBatch() {
+				want := ref.nll(s)
+				if _, _, err := tr.Loss([]Sequence{s}); err != nil {
+					t.Fatal(err)
+				}
+				for k, x := range tr.act.nll {
+					worst = max(worst, math.Abs(x-want[k]))
+				}
+				if len(tr.act.nll) != len(want) || worst > 2e-5 {
+					t.Errorf("sequence %d: %d predictions, want %d; largest error %.2g nats", i, len(tr.act.nll), len(want), worst)
+				}
 			}
-			for k, x := range tr.act.nll {
-				worst = max(worst, math.Abs(x-want[k]))
-			}
-			if len(tr.act.nll) != len(want) || worst > 2e-5 {
-				t.Errorf("tied %v, sequence %d: %d predictions, want %d; largest error %.2g nats", tied, i, len(tr.act.nll), len(want), worst)
-			}
-		}
-		t.Logf("tied %v: largest error of a prediction %.1e nats", tied, worst)
+			t.Logf("largest error of a prediction %.1e nats", worst)
+		})
 	}
 }
 
 // TestGradientIsTheReferencesSlope compares derivatives with central differences of the
 // float64 reference, for some elements of every tensor.
 func TestGradientIsTheReferencesSlope(t *testing.T) {
-	const step, perTensor = 1e-4, 4
-	for _, tied := range []bool{false, true} {
-		c := awkward
-		c.TieWordEmbeddings = tied
-		m := randomModel(t, c)
-		tr, ref, seqs := newTrainer(t, m, 2), newReference(m), awkwardBatch()[1:4]
-		if _, _, err := tr.Accumulate(seqs, 1); err != nil {
-			t.Fatal(err)
-		}
-		r := rand.New(rand.NewPCG(5, 6))
-		for _, p := range tr.Gradient().Params() {
-			var got, want []float32
-			for range perTensor {
-				i := r.IntN(len(p.Data))
-				if p.Name == "model.embed_tokens.weight" { // of a token that occurs
-					i = int(seqs[0].Tokens[r.IntN(20)])*c.HiddenSize + i%c.HiddenSize
+	const step, perTensor = 1e-4, 2
+	for _, v := range variants(awkward) {
+		t.Run(v.name, func(t *testing.T) {
+			m := randomModel(t, v.config)
+			tr, ref := newTrainer(t, m, 2), newReference(m)
+			seqs := []Sequence{randomSequence(awkward, 1, queryBlock+29, 0.6), randomSequence(awkward, 2, 9, 0.6)}
+			if _, _, err := tr.Accumulate(seqs, 1); err != nil {
+				t.Fatal(err)
+			}
+			r := rand.New(rand.NewPCG(5, 6))
+			for _, p := range tr.Gradient().Params() {
+				var got, want []float32
+				for range perTensor {
+					i := r.IntN(len(p.Data))
+					if p.Name == "model.embed_tokens.weight" { // of a token that occurs
+						i = int(seqs[0].Tokens[r.IntN(20)])*v.config.HiddenSize + i%v.config.HiddenSize
+					}
+					w := ref.w[p.Name]
+					was := w[i]
+					w[i] = was + step
+					up := ref.loss(seqs)
+					w[i] = was - step
+					down := ref.loss(seqs)
+					w[i] = was
+					got, want = append(got, p.Data[i]), append(want, float32((up-down)/(2*step)))
 				}
-				w := ref.w[p.Name]
-				was := w[i]
-				w[i] = was + step
-				up := ref.loss(seqs)
-				w[i] = was - step
-				down := ref.loss(seqs)
-				w[i] = was
-				got, want = append(got, p.Data[i]), append(want, float32((up-down)/(2*step)))
+				if e := relative(got, want); e > 1e-4 {
+					t.Errorf("%s: relative error %.2g\n got %v\nwant %v", p.Name, e, got, want)
+				}
 			}
-			if e := relative(got, want); e > 1e-4 {
-				t.Errorf("tied %v, %s: relative error %.2g\n got %v\nwant %v", tied, p.Name, e, got, want)
-			}
-		}
+		})
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // rope holds the rotary embedding's cosines and sines (Su et al. 2021, section 3.2.2), one
 // row of HD/2 angles per position, in the half-split layout of Hugging Face: element i of a
-// head is paired with element i+HD/2.
+// head is paired with element i+HD/2. Scaled frequencies may come with a factor for both
+// ([Config.RopeScaling]).
 //
 // It is read-only after construction and shared by training and inference.
 type rope struct {
@@ -18,20 +19,20 @@ type rope struct {
 
 // newRope tabulates positions 0..positions-1. Angles are computed in float64.
 func newRope(c Config, positions int) *rope {
-	half := c.HeadDim / 2
+	frequencies, magnitude := c.frequencies()
+	half := len(frequencies)
 	r := &rope{half: half, cos: make([]float32, positions*half), sin: make([]float32, positions*half)}
-	for i := range half {
-		frequency := math.Pow(c.RopeTheta, -float64(2*i)/float64(c.HeadDim))
+	for i, w := range frequencies {
 		for pos := range positions {
-			sin, cos := math.Sincos(float64(pos) * frequency)
-			r.cos[pos*half+i], r.sin[pos*half+i] = float32(cos), float32(sin)
+			sin, cos := math.Sincos(float64(pos) * w)
+			r.cos[pos*half+i], r.sin[pos*half+i] = float32(cos*magnitude), float32(sin*magnitude)
 		}
 	}
 	return r
 }
 
 // apply rotates x, a row of heads adjacent heads of headDim elements, to position pos.
-// A sign of +1 rotates forward; -1 is the inverse, which is also the gradient.
+// A sign of +1 rotates forward; -1 rotates back, which is the gradient.
 func (r *rope) apply(x []float32, heads, headDim, pos int, sign float32) {
 	at := pos * r.half
 	kernel.Rotate(x, r.cos[at:at+r.half], r.sin[at:at+r.half], heads, headDim, sign)

@@ -17,6 +17,8 @@ type activations struct {
 	dhidden []float32 // (N, F) of the feed-forward hidden layer
 	dscale1 []float32 // (row blocks, D) parts of the gradient of AttnNorm
 	dscale2 []float32 // (row blocks, D) parts of the gradient of MLPNorm or Norm
+	dqNorm  []float32 // (row blocks, HD) parts of the gradient of QNorm
+	dkNorm  []float32 // (row blocks, HD) parts of the gradient of KNorm
 
 	// Predictions, R in number, C of them per chunk.
 	rowOf  []int32   // (R) row that makes the prediction
@@ -32,6 +34,8 @@ type layerActivations struct {
 	x      []float32 // (N, D) input of the block
 	norm1  []float32 // (N, D)
 	r1     []float32 // (N) 1/rms
+	qk     []float32 // (N, (H+HK)*HD) queries and keys before their norms, if they have any
+	rqk    []float32 // (N, H+HK) their 1/rms
 	qkv    []float32 // (N, (H+2*HK)*HD), rotated; backward overwrites it with its gradient
 	heads  []float32 // (N, H*HD) attention output
 	mid    []float32 // (N, D) residual stream between attention and feed-forward
@@ -57,13 +61,17 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 		a.layers = append(a.layers, make([]layerActivations, layers-len(a.layers))...)
 	}
 	d, f := c.HiddenSize, c.IntermediateSize
+	normed := 0 // heads with a norm
+	if c.family().qkNorm {
+		normed = c.NumAttentionHeads + c.NumKeyValueHeads
+	}
 	for i := range a.layers[:layers] {
 		l := &a.layers[i]
 		for _, b := range []struct {
 			buffer *[]float32
 			width  int
 		}{
-			{&l.x, d}, {&l.norm1, d}, {&l.r1, 1}, {&l.qkv, c.qkv()}, {&l.heads, c.attn()},
+			{&l.x, d}, {&l.norm1, d}, {&l.r1, 1}, {&l.qk, normed * c.HeadDim}, {&l.rqk, normed}, {&l.qkv, c.qkv()}, {&l.heads, c.attn()},
 			{&l.mid, d}, {&l.norm2, d}, {&l.r2, 1}, {&l.gateUp, 2 * f}, {&l.hidden, f},
 		} {
 			*b.buffer = grow(*b.buffer, n*b.width)
@@ -92,6 +100,10 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 		a.dhidden = grow(a.dhidden, n*f)
 		a.dscale1 = grow(a.dscale1, rowBlocks(n)*d)
 		a.dscale2 = grow(a.dscale2, rowBlocks(n)*d)
+		if normed > 0 {
+			a.dqNorm = grow(a.dqNorm, rowBlocks(n)*c.HeadDim)
+			a.dkNorm = grow(a.dkNorm, rowBlocks(n)*c.HeadDim)
+		}
 		a.dfinal = grow(a.dfinal, chunk*d)
 	}
 }

@@ -14,12 +14,17 @@ func (t *Trainer) backwardPass(batch []span) {
 	for i := last; i >= 0; i-- {
 		dw, l := &g.Layers[i], &a.layers[i]
 		addPartial(dw.MLPNorm, a.dscale2)
-		t.attentionBackward(batch, l)
+		t.attentionBackward(batch, i, l)
+		if dw.QNorm != nil {
+			t.normHeadsBackward(i, dw, l)
+		}
 
 		t.pool.MulTN(dw.Down, f, a.dx, d, l.hidden, f, d, f, n, true)
 		t.pool.MulTN(dw.GateUp, d, l.gateUp, 2*f, l.norm2, d, 2*f, d, n, true)
 		t.pool.MulTN(dw.Out, c.attn(), a.dmid, d, l.heads, c.attn(), d, c.attn(), n, true)
 		t.pool.MulTN(dw.QKV, d, l.qkv, c.qkv(), l.norm1, d, c.qkv(), d, n, true)
+		t.sumRows(dw.OutBias, a.dmid, n)
+		t.sumRows(dw.QKVBias, l.qkv, n)
 
 		t.eachRows(n, func(block, lo, hi int) {
 			t.projectBackward(i, block, lo, hi)

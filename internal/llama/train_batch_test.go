@@ -12,8 +12,13 @@ import (
 
 // A prediction has the same bits alone, in a batch and in any order.
 func TestBatchIsSingles(t *testing.T) {
-	m, seqs := randomModel(t, awkward), awkwardBatch()
-	tr := newTrainer(t, m, 2)
+	for _, v := range variants(awkward) {
+		t.Run(v.name, func(t *testing.T) { testBatchIsSingles(t, randomModel(t, v.config)) })
+	}
+}
+
+func testBatchIsSingles(t *testing.T, m *Model) {
+	seqs, tr := awkwardBatch(), newTrainer(t, m, 2)
 	nll := func(seqs ...Sequence) []float64 {
 		t.Helper()
 		if _, _, err := tr.Loss(seqs); err != nil {

@@ -51,7 +51,7 @@ func (t *Trainer) forwardPass(batch []span, keep bool) {
 		if i+1 < layers {
 			next = a.layer(i+1, keep).x
 		}
-		t.attentionForward(batch, l)
+		t.attentionForward(batch, i, l)
 		t.eachRows(a.rows, func(_, lo, hi int) {
 			t.feedForward(i, l, next, lo, hi)
 			if i+1 < layers {
@@ -69,7 +69,8 @@ func (t *Trainer) embed(x []float32, lo, hi int) {
 	}
 }
 
-// project computes qkv = RMSNorm(x) QKVᵀ for rows [lo, hi).
+// project computes qkv = RMSNorm(x) QKVᵀ + bias for rows [lo, hi), with heads normalised where
+// the family does.
 func (t *Trainer) project(layer int, l *layerActivations, lo, hi int) {
 	c, w := t.model.Config, &t.model.Layers[layer]
 	d, eps := c.HiddenSize, float32(c.RMSNormEps)
@@ -77,15 +78,20 @@ func (t *Trainer) project(layer int, l *layerActivations, lo, hi int) {
 		l.r1[i] = kernel.RMSNorm(l.norm1[i*d:][:d], l.x[i*d:][:d], w.AttnNorm, eps)
 	}
 	mulRows(l.qkv, c.qkv(), l.norm1, d, &t.forward.layers[layer].qkv, lo, hi, false)
+	addBias(l.qkv, w.QKVBias, lo, hi)
+	if w.QNorm != nil {
+		t.normHeads(layer, l, lo, hi)
+	}
 }
 
-// feedForward computes, for rows [lo, hi), mid = x + heads Outᵀ and
+// feedForward computes, for rows [lo, hi), mid = x + heads Outᵀ + bias and
 // next = mid + (silu(gate)*up) Downᵀ with gate and up from RMSNorm(mid) GateUpᵀ.
 func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, lo, hi int) {
 	c, w, b := t.model.Config, &t.model.Layers[layer], &t.forward.layers[layer]
 	d, f, eps := c.HiddenSize, c.IntermediateSize, float32(c.RMSNormEps)
 	copy(l.mid[lo*d:hi*d], l.x[lo*d:hi*d])
 	mulRows(l.mid, d, l.heads, c.attn(), &b.out, lo, hi, true)
+	addBias(l.mid, w.OutBias, lo, hi)
 	for i := lo; i < hi; i++ {
 		l.r2[i] = kernel.RMSNorm(l.norm2[i*d:][:d], l.mid[i*d:][:d], w.MLPNorm, eps)
 	}

@@ -70,8 +70,8 @@ func newSpan(c Config, s Sequence) (span, error) {
 	if len(s.Loss) != len(s.Tokens) {
 		return span{}, fmt.Errorf("%d tokens but %d loss flags; give one flag per token", len(s.Tokens), len(s.Loss))
 	}
-	if len(s.Tokens) > c.MaxPositionEmbeddings {
-		return span{}, fmt.Errorf("%d tokens, at most %d: %w", len(s.Tokens), c.MaxPositionEmbeddings, lm.ErrContextLength)
+	if len(s.Tokens) > c.Context() {
+		return span{}, fmt.Errorf("%d tokens, at most %d: %w", len(s.Tokens), c.Context(), lm.ErrContextLength)
 	}
 	last := len(s.Loss) - 1
 	for last >= 0 && !s.Loss[last] {

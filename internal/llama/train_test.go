@@ -25,12 +25,14 @@ func gradientOf(t *testing.T, m *Model, workers int, calls ...[]Sequence) (grad 
 }
 
 func TestWorkersChangeNoBit(t *testing.T) {
-	f, m := loadFixture(t, "untied")
-	want, loss := gradientOf(t, m, 1, f.Sequences)
-	for _, workers := range []int{2, 3, 8} {
-		got, l := gradientOf(t, m, workers, f.Sequences)
-		if !slices.Equal(got, want) || l != loss {
-			t.Errorf("%d workers: other bits", workers)
+	for _, name := range fixtures(t) {
+		f, m := loadFixture(t, name)
+		want, loss := gradientOf(t, m, 1, f.Sequences)
+		for _, workers := range []int{2, 3, 8} {
+			got, l := gradientOf(t, m, workers, f.Sequences)
+			if !slices.Equal(got, want) || l != loss {
+				t.Errorf("%s, %d workers: other bits", name, workers)
+			}
 		}
 	}
 }

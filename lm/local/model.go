@@ -31,7 +31,7 @@ type Options struct {
 	Workers int
 
 	// Context is the most tokens of a prompt with its continuation; 0, or anything above it,
-	// is max_position_embeddings of config.json.
+	// is what config.json allows: max_position_embeddings, times a rope_scaling that stretches it.
 	Context int
 	// Sequences is the most sequences of a step (default 128).
 	Sequences int
@@ -46,8 +46,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults(c llama.Config) Options {
-	if o.Context <= 0 || o.Context > c.MaxPositionEmbeddings {
-		o.Context = c.MaxPositionEmbeddings
+	if o.Context <= 0 || o.Context > c.Context() {
+		o.Context = c.Context()
 	}
 	if o.Sequences <= 0 {
 		o.Sequences = 128
@@ -153,10 +153,7 @@ func newCodec(c llama.Config, files map[string][]byte) (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ends []int32
-	if c.EOSTokenID != nil {
-		ends = append(ends, *c.EOSTokenID)
-	}
+	ends := c.EndTokens()
 	if data, ok := files[tokenizer.GenerationFile]; ok {
 		g, err := tokenizer.ReadGeneration(data)
 		if err != nil {
