@@ -119,31 +119,51 @@ func (f *File) checkCover() error {
 // Names lists the tensors in alphabetical order.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.entries)) }
 
+// Shape is a tensor's shape; ok is false if there is no such tensor. The slice is the caller's.
+func (f *File) Shape(name string) (shape []int, ok bool) {
+	e, ok := f.entries[name]
+	return slices.Clone(e.Shape), ok
+}
+
 // Float32 decodes a tensor; the slices are the caller's. A type other than those above is an
 // error that names it.
 func (f *File) Float32(name string) (data []float32, shape []int, err error) {
-	e, ok := f.entries[name]
-	if !ok {
-		return nil, nil, fmt.Errorf("safetensors: no tensor %s", name)
+	e := f.entries[name]
+	if size := int64(e.DType.size()); size > 0 {
+		data = make([]float32, (e.Offsets[1]-e.Offsets[0])/size)
 	}
-	raw := f.data[e.Offsets[0]:e.Offsets[1]]
-	switch e.DType {
-	case F32:
-		data = make([]float32, len(raw)/4)
-		for i := range data {
-			data[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case F16, BF16:
-		decode := FromF16
-		if e.DType == BF16 {
-			decode = FromBF16
-		}
-		data = make([]float32, len(raw)/2)
-		for i := range data {
-			data[i] = decode(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	default:
-		return nil, nil, fmt.Errorf("safetensors: tensor %s is %s; F32, F16 and BF16 are read", name, e.DType)
+	if err := f.Decode(data, name); err != nil {
+		return nil, nil, err
 	}
 	return data, slices.Clone(e.Shape), nil
+}
+
+// Decode writes a tensor's elements to dst, which must have their number.
+func (f *File) Decode(dst []float32, name string) error {
+	e, ok := f.entries[name]
+	if !ok {
+		return fmt.Errorf("safetensors: no tensor %s", name)
+	}
+	raw, size := f.data[e.Offsets[0]:e.Offsets[1]], e.DType.size()
+	switch {
+	case size == 0:
+		return fmt.Errorf("safetensors: tensor %s is %s; F32, F16 and BF16 are read", name, e.DType)
+	case len(dst) != len(raw)/size:
+		return fmt.Errorf("safetensors: tensor %s has %d elements, not %d", name, len(raw)/size, len(dst))
+	}
+	switch e.DType {
+	case F32:
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+	case F16:
+		for i := range dst {
+			dst[i] = FromF16(binary.LittleEndian.Uint16(raw[2*i:]))
+		}
+	case BF16:
+		for i := range dst {
+			dst[i] = FromBF16(binary.LittleEndian.Uint16(raw[2*i:]))
+		}
+	}
+	return nil
 }

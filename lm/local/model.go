@@ -99,7 +99,8 @@ func OpenDir(dir string, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Open reads a Hugging Face directory: config.json, model.safetensors, tokenizer.json,
+// Open reads a Hugging Face directory: config.json, model.safetensors (or the shards that
+// model.safetensors.index.json names), tokenizer.json,
 // tokenizer_config.json with its chat template (or chat_template.jinja), and
 // generation_config.json where there is one. Close the model when done.
 func Open(dir fs.FS, o Options) (*Model, error) {
