@@ -158,7 +158,9 @@ func TestLimits(t *testing.T) {
 
 func errorCode(t *testing.T, answer []byte) string {
 	t.Helper()
-	var e struct{ Error struct{ Code, Message, Type string } }
+	var e struct {
+		Error struct{ Code, Message, Type string }
+	}
 	if err := json.Unmarshal(answer, &e); err != nil || e.Error.Message == "" || e.Error.Type == "" {
 		t.Errorf("no error object: %s (%v)", answer, err)
 	}
