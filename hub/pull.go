@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,41 +101,45 @@ func (p *pull) run(ctx context.Context) error {
 	if err := readable(p.name, all); err != nil {
 		return err
 	}
-	// The small files come first: they tell which weights there are, and a snapshot that has
-	// its weights then has everything.
-	if err := p.files(ctx, textFiles(all)); err != nil {
-		return err
+	texts, weights := textFiles(all), []File(nil)
+	// An index tells which weights there are.
+	first := slices.IndexFunc(texts, func(f File) bool { return f.Path == indexFile })
+	var index []byte
+	if first >= 0 {
+		if err := p.files(ctx, texts[first:first+1], nil); err != nil {
+			return err
+		}
+		if index, err = os.ReadFile(p.Cache.file(p.name.Repo, p.commit, indexFile)); err != nil {
+			return diskProblem(p.Cache, err)
+		}
 	}
-	index, err := os.ReadFile(p.Cache.file(p.name.Repo, p.commit, indexFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return diskProblem(p.Cache, err)
-	}
-	weights, err := weightFiles(all, index)
-	if err != nil {
+	if weights, err = weightFiles(all, index); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
-	if err := p.files(ctx, weights); err != nil {
+	// The small files come first: a snapshot that has its weights then has everything.
+	if err := p.files(ctx, texts, weights); err != nil {
+		return err
+	}
+	if err := p.files(ctx, weights, nil); err != nil {
 		return err
 	}
 	return diskProblem(p.Cache, p.Cache.setRef(p.name, p.commit))
 }
 
-// files brings files that are not in the snapshot yet.
-func (p *pull) files(ctx context.Context, files []File) error {
-	var missing []File
-	for _, f := range files {
-		p.total += max(0, f.Size)
-		info, err := os.Stat(p.Cache.file(p.name.Repo, p.commit, f.Path))
-		if err == nil && (f.Size < 0 || info.Size() == f.Size) {
-			p.keep(f, info.Size())
-			continue
-		}
-		missing = append(missing, f)
+// files brings files that are not in the snapshot yet. Those that come later are counted.
+func (p *pull) files(ctx context.Context, files, later []File) error {
+	missing, err := p.missing(files)
+	if err != nil {
+		return err
+	}
+	more, err := p.missing(later)
+	if err != nil {
+		return err
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := p.room(missing); err != nil {
+	if err := p.room(append(more, missing...)); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -143,6 +148,24 @@ func (p *pull) files(ctx context.Context, files []File) error {
 		g.Go(func() error { return p.file(ctx, f) })
 	}
 	return g.Wait()
+}
+
+// missing are the files of which the snapshot does not have all bytes.
+func (p *pull) missing(files []File) ([]File, error) {
+	var out []File
+	for _, f := range files {
+		p.expect(f)
+		info, err := os.Stat(p.Cache.file(p.name.Repo, p.commit, f.Path))
+		switch {
+		case err == nil && (f.Size < 0 || info.Size() == f.Size):
+			p.keep(f, info.Size())
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			out = append(out, f)
+		default:
+			return nil, diskProblem(p.Cache, err)
+		}
+	}
+	return out, nil
 }
 
 // room tells before hours of downloading that the disk is too small.
@@ -168,6 +191,14 @@ func (p *pull) room(missing []File) error {
 			ErrNoSpace, p.name, humanize.Bytes(uint64(need)), p.Cache, humanize.Bytes(uint64(free)))
 	}
 	return nil
+}
+
+// expect counts a file's bytes, once.
+func (p *pull) expect(f File) {
+	if _, known := p.done[f.Path]; !known {
+		p.done[f.Path] = 0
+		p.total += max(0, f.Size)
+	}
 }
 
 // keep counts bytes that need no download.

@@ -55,7 +55,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(runCommand(), evalCommand(), reportCommand(), chatCommand(), nanoCommand(), generateCommand(), scoreCommand(), experimentsCommand(), versionCommand())
+	root.AddCommand(runCommand(), evalCommand(), reportCommand(), chatCommand(), nanoCommand(), generateCommand(), scoreCommand(), modelsCommand(), experimentsCommand(), versionCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

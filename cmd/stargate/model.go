@@ -26,6 +26,9 @@ func generateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if dir, err = modelDir(dir); err != nil {
+				return err
+			}
 			m, err := runner.OpenModel(dir, 0)
 			if err != nil {
 				return err
@@ -43,7 +46,7 @@ func generateCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&dir, "model", "", "Hugging Face directory (default the built-in model)")
+	f.StringVar(&dir, "model", "", "Hugging Face directory, or ORG/NAME that was pulled (default the built-in model)")
 	f.Float64Var(&s.Temperature, "temperature", 0, "0 is greedy")
 	f.Float64Var(&s.TopP, "top-p", 0, "nucleus mass; 0 is off")
 	f.IntVar(&s.TopK, "top-k", 0, "most probable tokens kept; 0 is off")
@@ -69,6 +72,9 @@ func scoreCommand() *cobra.Command {
 			if target == "" {
 				return fmt.Errorf("%w: --target is missing: the reply to score", errUsage)
 			}
+			if dir, err = modelDir(dir); err != nil {
+				return err
+			}
 			m, err := runner.OpenModel(dir, 0)
 			if err != nil {
 				return err
@@ -85,7 +91,7 @@ func scoreCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&dir, "model", "", "Hugging Face directory (default the built-in model)")
+	c.Flags().StringVar(&dir, "model", "", "Hugging Face directory, or ORG/NAME that was pulled (default the built-in model)")
 	c.Flags().StringVar(&target, "target", "", "the reply to score")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the score with its tokens")
 	return c

@@ -66,6 +66,9 @@ func measureCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if dir, err = modelDir(dir); err != nil {
+				return err
+			}
 			m, err := runner.OpenModel(dir, 0)
 			if err != nil {
 				return err
@@ -82,7 +85,7 @@ func measureCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&world, "world", "", "world file (default the built-in world)")
-	c.Flags().StringVar(&dir, "model", "", "Hugging Face directory (default the built-in model)")
+	c.Flags().StringVar(&dir, "model", "", "Hugging Face directory, or ORG/NAME that was pulled (default the built-in model)")
 	c.Flags().Uint64Var(&o.Seed, "seed", 0, "names the split and all draws")
 	c.Flags().BoolVar(&asJSON, "json", false, "print numbers as JSON")
 	return c

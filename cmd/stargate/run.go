@@ -31,6 +31,10 @@ come from the experiment and shrink where there is less.`,
   stargate run --world world.yaml --model DIR`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if o.Source.ModelDir, err = modelDir(o.Source.ModelDir); err != nil {
+				return err
+			}
 			return execute(c, o, asJSON)
 		},
 	}
@@ -39,7 +43,7 @@ come from the experiment and shrink where there is less.`,
 	f.StringVar(&o.Out, "out", "", "run directory (default runs/EXPERIMENT)")
 	f.Uint64Var(&o.Seed, "seed", 0, "names all random draws")
 	f.IntVar(&o.Workers, "workers", 0, "processors to use (default all); changes no result")
-	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model (default the built-in one)")
+	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model, or ORG/NAME that was pulled (default the built-in one)")
 	f.StringVar(&o.Source.WorldFile, "world", "", "world file instead of the built-in world")
 	f.StringVar(&o.Source.PromptsDir, "prompts", "", "directory of templates that replace the experiment's, file by file")
 	f.StringVar(&o.Source.Tasks, "tasks", "", "your tasks")
