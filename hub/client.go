@@ -76,6 +76,7 @@ func (c *client) send(ctx context.Context, method, path string, from int64, leav
 			return answer{}, err
 		}
 		req.Header.Set("User-Agent", c.agent)
+		req.Header.Set("Accept-Encoding", "identity")
 		if from > 0 {
 			req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 		}
@@ -114,7 +115,7 @@ func (c *client) home(u *url.URL) bool {
 }
 
 // list is what the Hub says of a model at a revision: the commit and its files.
-func (c *client) list(ctx context.Context, n Name) (string, []File, error) {
+func (c *client) list(ctx context.Context, n Name) (string, []entry, error) {
 	a, err := c.send(ctx, http.MethodGet, "/api/models/"+n.Repo+"/revision/"+url.PathEscape(n.Revision)+"?blobs=true", 0, false)
 	if err != nil {
 		return "", nil, err
@@ -145,9 +146,9 @@ func (c *client) list(ctx context.Context, n Name) (string, []File, error) {
 	if err := json.Unmarshal(body, &info); err != nil || !commit.MatchString(info.SHA) {
 		return "", nil, fmt.Errorf("%s answers like no Hugging Face Hub (no commit for %s); check HF_ENDPOINT and any proxy", c.endpoint.Redacted(), n)
 	}
-	files := make([]File, 0, len(info.Siblings))
+	files := make([]entry, 0, len(info.Siblings))
 	for _, s := range info.Siblings {
-		f := File{Path: s.Path, Size: -1, Sum: s.BlobID}
+		f := entry{Path: s.Path, Size: -1, Sum: s.BlobID}
 		if s.Size != nil {
 			f.Size = *s.Size
 		}
@@ -169,7 +170,7 @@ type meta struct {
 }
 
 // head asks for a file's ETag and size at a commit.
-func (c *client) head(ctx context.Context, n Name, id string, f File) (meta, error) {
+func (c *client) head(ctx context.Context, n Name, id string, f entry) (meta, error) {
 	a, err := c.send(ctx, http.MethodHead, resolveRoute(n, id, f), 0, false)
 	if err != nil {
 		return meta{}, err
@@ -204,7 +205,7 @@ func (c *client) head(ctx context.Context, n Name, id string, f File) (meta, err
 }
 
 // get asks for the bytes of a file from an offset on.
-func (c *client) get(ctx context.Context, n Name, id string, f File, from int64) (answer, error) {
+func (c *client) get(ctx context.Context, n Name, id string, f entry, from int64) (answer, error) {
 	a, err := c.send(ctx, http.MethodGet, resolveRoute(n, id, f), from, true)
 	if err != nil {
 		return answer{}, err
@@ -216,7 +217,7 @@ func (c *client) get(ctx context.Context, n Name, id string, f File, from int64)
 	return answer{}, errors.Join(c.refused(a, n, f.Path), a.Body.Close())
 }
 
-func resolveRoute(n Name, id string, f File) string {
+func resolveRoute(n Name, id string, f entry) string {
 	return "/" + n.Repo + "/resolve/" + id + "/" + url.PathEscape(f.Path)
 }
 

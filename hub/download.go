@@ -12,7 +12,7 @@ import (
 )
 
 // file brings one file into the snapshot, in as many attempts as it takes.
-func (p *pull) file(ctx context.Context, f File) error {
+func (p *pull) file(ctx context.Context, f entry) error {
 	damaged := 0
 	err := retry(ctx, p.patience, p.Log, f.Path, func() (bool, error) {
 		before := p.bytes(f)
@@ -31,14 +31,14 @@ func (p *pull) file(ctx context.Context, f File) error {
 	return err
 }
 
-func (p *pull) bytes(f File) int64 {
+func (p *pull) bytes(f entry) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done[f.Path]
 }
 
 // attempt asks what the file is now, and brings what is missing of it.
-func (p *pull) attempt(ctx context.Context, f File) (err error) {
+func (p *pull) attempt(ctx context.Context, f entry) (err error) {
 	m, err := p.client.head(ctx, p.name, p.commit, f)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (p *pull) attempt(ctx context.Context, f File) (err error) {
 }
 
 // receive makes a blob: what an incomplete one holds, then the rest, checked as a whole.
-func (p *pull) receive(ctx context.Context, f File, m meta, sum digest) error {
+func (p *pull) receive(ctx context.Context, f entry, m meta, sum digest) error {
 	path := p.Cache.incomplete(p.name.Repo, m.etag)
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -107,7 +107,7 @@ func (p *pull) local(err error) error {
 }
 
 // rest downloads from where an incomplete blob ends, and checks the whole.
-func (p *pull) rest(ctx context.Context, f File, part *partial) error {
+func (p *pull) rest(ctx context.Context, f entry, part *partial) error {
 	if part.have < part.size {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)

@@ -29,16 +29,16 @@ var texts = []string{
 	"chat_template*",
 }
 
-// File is a file of a repository as the Hub lists it.
-type File struct {
+// entry is a file of a repository as the Hub lists it.
+type entry struct {
 	Path string
 	Size int64  // -1 if the server did not say
 	Sum  digest // the zero digest if the server did not say
 }
 
 // textFiles are the files beside the weights, the index of sharded weights among them.
-func textFiles(all []File) []File {
-	var out []File
+func textFiles(all []entry) []entry {
+	var out []entry
 	for _, f := range all {
 		needed := f.Path == indexFile && !has(all, weightsFile)
 		for _, pattern := range texts {
@@ -55,7 +55,7 @@ func textFiles(all []File) []File {
 
 // weightFiles are model.safetensors, or the shards that an index names. Other formats, and
 // copies of the weights for other programs, are left where they are.
-func weightFiles(all []File, index []byte) ([]File, error) {
+func weightFiles(all []entry, index []byte) ([]entry, error) {
 	wanted := []string{weightsFile}
 	if !has(all, weightsFile) {
 		var err error
@@ -63,9 +63,9 @@ func weightFiles(all []File, index []byte) ([]File, error) {
 			return nil, err
 		}
 	}
-	var out []File
+	var out []entry
 	for _, name := range wanted {
-		i := slices.IndexFunc(all, func(f File) bool { return f.Path == name })
+		i := slices.IndexFunc(all, func(f entry) bool { return f.Path == name })
 		if i < 0 {
 			return nil, fmt.Errorf("%w: %s names %s, which the repository does not have", ErrNoWeights, indexFile, name)
 		}
@@ -75,7 +75,7 @@ func weightFiles(all []File, index []byte) ([]File, error) {
 }
 
 // readable tells early whether a repository can be a model.
-func readable(n Name, all []File) error {
+func readable(n Name, all []entry) error {
 	if !has(all, configFile) {
 		return fmt.Errorf("%w: %s has no %s; it is no transformers model", ErrNoWeights, n, configFile)
 	}
@@ -144,8 +144,8 @@ func plain(name string) bool {
 	return fs.ValidPath(name) && name != "." && !strings.ContainsAny(name, `/\:`)
 }
 
-func has(all []File, name string) bool {
-	return slices.ContainsFunc(all, func(f File) bool { return f.Path == name })
+func has(all []entry, name string) bool {
+	return slices.ContainsFunc(all, func(f entry) bool { return f.Path == name })
 }
 
 // exists tells whether there are bytes: a link to a blob that is gone is not a file.

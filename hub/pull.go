@@ -87,7 +87,7 @@ type pull struct {
 }
 
 func (p *pull) run(ctx context.Context) error {
-	var all []File
+	var all []entry
 	err := retry(ctx, p.patience, p.Log, p.name.String(), func() (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, listingTime)
 		defer cancel()
@@ -101,9 +101,9 @@ func (p *pull) run(ctx context.Context) error {
 	if err := readable(p.name, all); err != nil {
 		return err
 	}
-	texts, weights := textFiles(all), []File(nil)
+	texts, weights := textFiles(all), []entry(nil)
 	// An index tells which weights there are.
-	first := slices.IndexFunc(texts, func(f File) bool { return f.Path == indexFile })
+	first := slices.IndexFunc(texts, func(f entry) bool { return f.Path == indexFile })
 	var index []byte
 	if first >= 0 {
 		if err := p.files(ctx, texts[first:first+1], nil); err != nil {
@@ -127,7 +127,7 @@ func (p *pull) run(ctx context.Context) error {
 }
 
 // files brings files that are not in the snapshot yet. Those that come later are counted.
-func (p *pull) files(ctx context.Context, files, later []File) error {
+func (p *pull) files(ctx context.Context, files, later []entry) error {
 	missing, err := p.missing(files)
 	if err != nil {
 		return err
@@ -151,8 +151,8 @@ func (p *pull) files(ctx context.Context, files, later []File) error {
 }
 
 // missing are the files of which the snapshot does not have all bytes.
-func (p *pull) missing(files []File) ([]File, error) {
-	var out []File
+func (p *pull) missing(files []entry) ([]entry, error) {
+	var out []entry
 	for _, f := range files {
 		p.expect(f)
 		info, err := os.Stat(p.Cache.file(p.name.Repo, p.commit, f.Path))
@@ -169,7 +169,7 @@ func (p *pull) missing(files []File) ([]File, error) {
 }
 
 // room tells before hours of downloading that the disk is too small.
-func (p *pull) room(missing []File) error {
+func (p *pull) room(missing []entry) error {
 	blobs := filepath.Join(p.Cache.folder(p.name.Repo), "blobs")
 	if err := os.MkdirAll(blobs, 0o755); err != nil {
 		return diskProblem(p.Cache, err)
@@ -194,7 +194,7 @@ func (p *pull) room(missing []File) error {
 }
 
 // expect counts a file's bytes, once.
-func (p *pull) expect(f File) {
+func (p *pull) expect(f entry) {
 	if _, known := p.done[f.Path]; !known {
 		p.done[f.Path] = 0
 		p.total += max(0, f.Size)
@@ -202,7 +202,7 @@ func (p *pull) expect(f File) {
 }
 
 // keep counts bytes that need no download.
-func (p *pull) keep(f File, n int64) {
+func (p *pull) keep(f entry, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.kept += n - p.done[f.Path]
@@ -211,7 +211,7 @@ func (p *pull) keep(f File, n int64) {
 }
 
 // got counts downloaded bytes; a negative number takes some back.
-func (p *pull) got(f File, n int64) {
+func (p *pull) got(f entry, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done[f.Path] += n
@@ -219,7 +219,7 @@ func (p *pull) got(f File, n int64) {
 }
 
 // finished tells that a file is complete.
-func (p *pull) finished(f File) {
+func (p *pull) finished(f entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tell(f.Path)
