@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -13,7 +14,7 @@ import (
 var fast, wide = detect(os.Getenv("STARGATE_KERNEL"))
 
 func detect(limit string) (avx2, avx512 bool) {
-	avx2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && limit != "portable"
+	avx2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C && limit != "portable"
 	return avx2, avx2 && cpu.X86.HasAVX512F && limit != "avx2"
 }
 
@@ -65,6 +66,30 @@ func transposeColumns(dst, src []float32, ld, k int) int {
 	for x := 0; x < done; x += 8 {
 		transpose8(&dst[x*PanelWidth], PanelWidth*4, &src[x], ld*4)
 		transpose8(&dst[x*PanelWidth+8], PanelWidth*4, &src[8*ld+x], ld*4)
+	}
+	return done
+}
+
+// transposeStored is transposeColumns for elements as w stores them, from row j and column k0
+// of w on.
+func transposeStored(dst []float32, w *Stored, j, k0, k int) int {
+	if !fast {
+		return 0
+	}
+	size, ld := w.Format.Bytes(), w.K*w.Format.Bytes()
+	done := k &^ 7
+	for x := 0; x < done; x += 8 {
+		for half := range 2 {
+			to, from := &dst[x*PanelWidth+8*half], &w.Data[(j+8*half)*ld+(k0+x)*size]
+			switch w.Format {
+			case F16:
+				transpose8F16(to, PanelWidth*4, from, ld)
+			case BF16:
+				transpose8BF16(to, PanelWidth*4, from, ld)
+			default:
+				transpose8(to, PanelWidth*4, (*float32)(unsafe.Pointer(from)), ld)
+			}
+		}
 	}
 	return done
 }

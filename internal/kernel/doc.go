@@ -3,7 +3,8 @@
 //
 // Matrices are row-major with a row stride ("leading dimension", ld) in elements. A
 // right-hand matrix is packed once into panels of [PanelWidth] columns ([Packed]); weights
-// are packed when a model is loaded, and after every optimiser step.
+// are packed when a model is loaded, and after every optimiser step. Weights that shall not be
+// in memory twice stay as their file holds them, also in 16 bits ([Stored]).
 //
 // Every kernel exists twice. The functions in *_ref.go are the specification: obvious
 // loops. On amd64 the same functions run assembly that avogen/ writes, chosen at run time

@@ -122,6 +122,16 @@ func copyColumns6(dst *float32, src *float32, ld int, k int)
 //go:noescape
 func transpose8(dst *float32, ldd int, src *float32, lds int)
 
+// transpose8F16 transposes an 8x8 block; strides are in bytes.
+//
+//go:noescape
+func transpose8F16(dst *float32, ldd int, src *byte, lds int)
+
+// transpose8BF16 transposes an 8x8 block; strides are in bytes.
+//
+//go:noescape
+func transpose8BF16(dst *float32, ldd int, src *byte, lds int)
+
 //go:noescape
 func dotAVX(x *float32, y *float32, n int) float32
 

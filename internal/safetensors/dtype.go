@@ -1,6 +1,10 @@
 package safetensors
 
-import "math"
+import (
+	"math"
+
+	"stargate/internal/kernel"
+)
 
 // DType is how a tensor's elements are stored.
 type DType string
@@ -12,13 +16,13 @@ const (
 	BF16 DType = "BF16"
 )
 
+// formats are the types by how the kernels call them.
+var formats = map[DType]kernel.Format{F32: kernel.F32, F16: kernel.F16, BF16: kernel.BF16}
+
 // size is the bytes of an element, or 0 of an unknown type.
 func (d DType) size() int {
-	switch d {
-	case F32:
-		return 4
-	case F16, BF16:
-		return 2
+	if f, ok := formats[d]; ok {
+		return f.Bytes()
 	}
 	return 0
 }
@@ -58,17 +62,7 @@ func round(x uint32, shift uint) uint32 {
 }
 
 // FromF16 is the value of an IEEE half.
-func FromF16(h uint16) float32 {
-	sign, exp, frac := uint32(h&0x8000)<<16, uint32(h>>10&0x1f), uint32(h&0x3ff)
-	switch exp {
-	case 0:
-		v := float32(frac) / (1 << 24)
-		return math.Float32frombits(sign | math.Float32bits(v))
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
-}
+func FromF16(h uint16) float32 { return kernel.FromF16(h) }
 
 // ToBF16 rounds to the nearest bfloat16, ties to even.
 func ToBF16(x float32) uint16 {
@@ -80,4 +74,4 @@ func ToBF16(x float32) uint16 {
 }
 
 // FromBF16 is the value of a bfloat16.
-func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+func FromBF16(h uint16) float32 { return kernel.FromBF16(h) }

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"stargate/internal/kernel"
 )
 
 // ErrCorrupt marks a file that is not well-formed safetensors.
@@ -140,30 +142,27 @@ func (f *File) Float32(name string) (data []float32, shape []int, err error) {
 
 // Decode writes a tensor's elements to dst, which must have their number.
 func (f *File) Decode(dst []float32, name string) error {
+	raw, format, err := f.Raw(name)
+	if err != nil {
+		return err
+	}
+	if n := len(raw) / format.Bytes(); len(dst) != n {
+		return fmt.Errorf("safetensors: tensor %s has %d elements, not %d", name, n, len(dst))
+	}
+	format.Decode(dst, raw)
+	return nil
+}
+
+// Raw is a tensor as it lies in the file's data, in row-major order and little endian. It must
+// not be changed. A type other than those above is an error that names it.
+func (f *File) Raw(name string) ([]byte, kernel.Format, error) {
 	e, ok := f.entries[name]
 	if !ok {
-		return fmt.Errorf("safetensors: no tensor %s", name)
+		return nil, 0, fmt.Errorf("safetensors: no tensor %s", name)
 	}
-	raw, size := f.data[e.Offsets[0]:e.Offsets[1]], e.DType.size()
-	switch {
-	case size == 0:
-		return fmt.Errorf("safetensors: tensor %s is %s; F32, F16 and BF16 are read", name, e.DType)
-	case len(dst) != len(raw)/size:
-		return fmt.Errorf("safetensors: tensor %s has %d elements, not %d", name, len(raw)/size, len(dst))
+	format, ok := formats[e.DType]
+	if !ok {
+		return nil, 0, fmt.Errorf("safetensors: tensor %s is %s; F32, F16 and BF16 are read", name, e.DType)
 	}
-	switch e.DType {
-	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case F16:
-		for i := range dst {
-			dst[i] = FromF16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	case BF16:
-		for i := range dst {
-			dst[i] = FromBF16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	}
-	return nil
+	return f.data[e.Offsets[0]:e.Offsets[1]], format, nil
 }

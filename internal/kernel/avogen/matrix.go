@@ -223,17 +223,18 @@ func copyColumns(n int) {
 	RET()
 }
 
-// transpose8 emits the transposition of an 8×8 block; strides are in bytes.
-func transpose8() {
-	TEXT("transpose8", NOSPLIT, "func(dst *float32, ldd int, src *float32, lds int)")
+// transpose8 emits the transposition of an 8×8 block of elements that load widens to float32;
+// strides are in bytes.
+func transpose8(name, element string, load func(src Mem, row VecVirtual)) {
+	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, src *"+element+", lds int)")
 	Pragma("noescape")
-	Doc("transpose8 transposes an 8x8 block; strides are in bytes.")
+	Doc(name + " transposes an 8x8 block; strides are in bytes.")
 	dst, ldd := Load(Param("dst"), GP64()), Load(Param("ldd"), GP64())
 	src, lds := Load(Param("src"), GP64()), Load(Param("lds"), GP64())
 	var row, pair, quad [8]VecVirtual
 	for i := range row {
 		row[i] = YMM()
-		VMOVUPS(Mem{Base: src}, row[i])
+		load(Mem{Base: src}, row[i])
 		if i < 7 {
 			ADDQ(lds, src)
 		}
@@ -265,4 +266,13 @@ func transpose8() {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+func loadF32(src Mem, row VecVirtual) { VMOVUPS(src, row) }
+
+func loadF16(src Mem, row VecVirtual) { VCVTPH2PS(src, row) }
+
+func loadBF16(src Mem, row VecVirtual) {
+	VPMOVZXWD(src, row)
+	VPSLLD(Imm(16), row, row)
 }
