@@ -2,6 +2,7 @@ package llama
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 
 	"stargate/internal/kernel"
@@ -18,18 +19,29 @@ import (
 // A Decoder is not for concurrent use, and shares its pool only with what does not run at
 // the same time. The model's weights must not change while it is in use.
 type Decoder struct {
-	model   *Model
+	config  Config
 	pool    *kernel.Pool
 	cache   *Cache
-	weights packedWeights
+	weights decoderWeights
+	stored  *Stored // keeps mapped weights where they are, or nil
 	rope    *rope
 	passes  []pass // one per worker; the first also serves calls that are divided otherwise
 }
 
 // NewDecoder packs the weights of m for products on pool. Sequences' pages come from cache.
 func NewDecoder(m *Model, pool *kernel.Pool, cache *Cache) *Decoder {
-	d := &Decoder{model: m, pool: pool, cache: cache, weights: newPackedWeights(len(m.Layers)), passes: make([]pass, pool.Workers())}
-	d.weights.packForward(pool, m)
+	return newDecoder(m.Config, packWeights(pool, m), pool, cache)
+}
+
+// NewStoredDecoder is NewDecoder for weights that are not copied. It computes the same bits.
+func NewStoredDecoder(s *Stored, pool *kernel.Pool, cache *Cache) *Decoder {
+	d := newDecoder(s.Config(), s.weights(), pool, cache)
+	d.stored = s
+	return d
+}
+
+func newDecoder(c Config, w decoderWeights, pool *kernel.Pool, cache *Cache) *Decoder {
+	d := &Decoder{config: c, pool: pool, cache: cache, weights: w, passes: make([]pass, pool.Workers())}
 	for i := range d.passes {
 		d.passes[i].attend = make([]attend, pool.Workers())
 	}
@@ -65,6 +77,7 @@ func (d *Decoder) Forward(spans []*Span) {
 	if len(spans) == 0 {
 		return
 	}
+	defer runtime.KeepAlive(d.stored)
 	longest := 0
 	for _, s := range spans {
 		longest = max(longest, s.Start+len(s.Tokens))
@@ -87,7 +100,7 @@ func (d *Decoder) reach(n int) {
 	if d.rope != nil && len(d.rope.cos) >= n*d.rope.half {
 		return
 	}
-	d.rope = newRope(d.model.Config, max(256, 2*n))
+	d.rope = newRope(d.config, max(256, 2*n))
 }
 
 // passRows is the fixed cost of one pass over the weights, in rows: what reading them from
@@ -101,7 +114,7 @@ func (d *Decoder) deal(spans []*Span) [][]*Span {
 	if workers == 1 || len(spans) == 1 {
 		return nil
 	}
-	c := d.model.Config
+	c := d.config
 	// A key costs a query about two multiplications of a head's width per head and layer,
 	// at half the speed of the products with the weights.
 	perKey := 4 * float64(c.attn()*c.NumHiddenLayers) / float64(c.NumParams())

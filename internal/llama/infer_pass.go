@@ -34,7 +34,7 @@ type scoredRow struct {
 // run computes spans. With a pool the work of each step is divided among its workers; with
 // nil everything happens on the calling goroutine.
 func (p *pass) run(d *Decoder, spans []*Span, pool *kernel.Pool) {
-	m, c := d.model, d.model.Config
+	c := d.config
 	dim, f := c.HiddenSize, c.IntermediateSize
 	eps := float32(c.RMSNormEps)
 	n := 0
@@ -48,32 +48,32 @@ func (p *pass) run(d *Decoder, spans []*Span, pool *kernel.Pool) {
 	row := 0
 	for _, s := range spans {
 		for _, id := range s.Tokens {
-			copy(p.x[row*dim:][:dim], m.Embed[int(id)*dim:])
+			d.weights.embed(p.x[row*dim:][:dim], id)
 			row++
 		}
 	}
 	normalise := func(w []float32) {
 		each(pool, n, func(i int) { kernel.RMSNorm(p.norm[i*dim:][:dim], p.x[i*dim:][:dim], w, eps) })
 	}
-	for l := range m.Layers {
-		w, b := &m.Layers[l], &d.weights.layers[l]
+	for l := range d.weights.layers {
+		w := &d.weights.layers[l]
 		// x += Out(attention(QKV(norm(x))))
 		normalise(w.AttnNorm)
-		mul(pool, p.qkv, c.qkv(), p.norm, dim, &b.qkv, n, false)
+		w.qkv.mul(pool, p.qkv, c.qkv(), p.norm, dim, n, false)
 		if w.QKVBias != nil || w.QNorm != nil {
 			each(pool, n, func(i int) { w.finishQKV(p.qkv, i, c) })
 		}
 		p.attention(d, spans, l, pool)
-		mul(pool, p.x, dim, p.heads, c.attn(), &b.out, n, true)
+		w.out.mul(pool, p.x, dim, p.heads, c.attn(), n, true)
 		addBias(p.x, w.OutBias, 0, n)
 		// x += Down(silu(gate)*up)
 		normalise(w.MLPNorm)
-		mul(pool, p.gateUp, 2*f, p.norm, dim, &b.gateUp, n, false)
+		w.gateUp.mul(pool, p.gateUp, 2*f, p.norm, dim, n, false)
 		each(pool, n, func(i int) {
 			gu := p.gateUp[i*2*f:][:2*f]
 			kernel.SwiGLU(p.hidden[i*f:][:f], gu[:f], gu[f:])
 		})
-		mul(pool, p.x, dim, p.hidden, f, &b.down, n, true)
+		w.down.mul(pool, p.x, dim, p.hidden, f, n, true)
 	}
 	p.predictions(d, spans, pool)
 	p.scores(d, spans, pool)
@@ -81,7 +81,7 @@ func (p *pass) run(d *Decoder, spans []*Span, pool *kernel.Pool) {
 
 // predictions computes the logits of spans' last rows.
 func (p *pass) predictions(d *Decoder, spans []*Span, pool *kernel.Pool) {
-	dim, v := d.model.Config.HiddenSize, d.model.Config.VocabSize
+	dim, v := d.config.HiddenSize, d.config.VocabSize
 	p.predict = p.predict[:0]
 	for _, s := range spans {
 		if s.WantLogits {
@@ -98,7 +98,7 @@ func (p *pass) predictions(d *Decoder, spans []*Span, pool *kernel.Pool) {
 		}
 	}
 	p.logits = grow(p.logits, len(p.predict)*v)
-	mul(pool, p.logits, v, p.final, dim, &d.weights.head, len(p.predict), false)
+	d.weights.head.mul(pool, p.logits, v, p.final, dim, len(p.predict), false)
 	for i, s := range p.predict {
 		s.Logits = p.logits[i*v:][:v:v]
 	}
@@ -107,7 +107,7 @@ func (p *pass) predictions(d *Decoder, spans []*Span, pool *kernel.Pool) {
 // scores computes the log-probabilities of spans' targets. Logits exist for a chunk of rows
 // at a time.
 func (p *pass) scores(d *Decoder, spans []*Span, pool *kernel.Pool) {
-	dim, v := d.model.Config.HiddenSize, d.model.Config.VocabSize
+	dim, v := d.config.HiddenSize, d.config.VocabSize
 	p.rows = p.rows[:0]
 	row := 0
 	for _, s := range spans {
@@ -123,7 +123,7 @@ func (p *pass) scores(d *Decoder, spans []*Span, pool *kernel.Pool) {
 		p.final = grow(p.final, len(rows)*dim)
 		p.scored = grow(p.scored, len(rows)*v)
 		each(pool, len(rows), func(i int) { d.finish(p.final[i*dim:], p.x[rows[i].row*dim:]) })
-		mul(pool, p.scored, v, p.final, dim, &d.weights.head, len(rows), false)
+		d.weights.head.mul(pool, p.scored, v, p.final, dim, len(rows), false)
 		each(pool, len(rows), func(i int) {
 			logits := p.scored[i*v:][:v]
 			*rows[i].out = float64(logits[rows[i].target]) - kernel.LogSumExp(logits)
@@ -133,14 +133,14 @@ func (p *pass) scores(d *Decoder, spans []*Span, pool *kernel.Pool) {
 
 // finish applies the last norm to the row x.
 func (d *Decoder) finish(y, x []float32) {
-	dim := d.model.Config.HiddenSize
-	kernel.RMSNorm(y[:dim], x[:dim], d.model.Norm, float32(d.model.Config.RMSNormEps))
+	dim := d.config.HiddenSize
+	kernel.RMSNorm(y[:dim], x[:dim], d.weights.norm, float32(d.config.RMSNormEps))
 }
 
 // attention writes p.heads, given p.qkv before rotation, and stores keys and values. A task
 // is one span and one key/value head: it writes pages and columns that no other touches.
 func (p *pass) attention(d *Decoder, spans []*Span, layer int, pool *kernel.Pool) {
-	c := d.model.Config
+	c := d.config
 	kv := c.NumKeyValueHeads
 	if pool == nil {
 		row := 0
@@ -162,15 +162,6 @@ func (p *pass) attention(d *Decoder, spans []*Span, layer int, pool *kernel.Pool
 			p.attend[w].run(d, p, spans[t/kv], starts[t/kv], layer, c.attentionShape(layer, t%kv), t%kv)
 		}
 	})
-}
-
-// mul is C (+)= A B on the pool, or alone without one.
-func mul(pool *kernel.Pool, c []float32, ldc int, a []float32, lda int, b *kernel.Packed, m int, accumulate bool) {
-	if pool == nil {
-		kernel.Mul(c, ldc, a, lda, b, m, accumulate, 0, b.Panels())
-		return
-	}
-	pool.Mul(c, ldc, a, lda, b, m, accumulate)
 }
 
 // each calls fn for 0 … n-1, on the pool where that is worth waking it.

@@ -17,14 +17,10 @@ import (
 // other; the error names the one that is not ([ErrUnsupported] for a tensor this engine has no
 // use for).
 //
-// Files of a directory on disk are mapped into memory where the system can, so that they are
-// never there twice.
+// Files of a directory on disk are mapped into memory where the system can, and let go when the
+// weights are read.
 func Load(dir fs.FS) (*Model, error) {
-	text, err := fs.ReadFile(dir, ConfigFile)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	c, err := ReadConfig(text)
+	c, err := LoadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +33,15 @@ func Load(dir fs.FS) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// LoadConfig reads the config.json of a model directory.
+func LoadConfig(dir fs.FS) (Config, error) {
+	text, err := fs.ReadFile(dir, ConfigFile)
+	if err != nil {
+		return Config{}, fmt.Errorf("model directory: %w", err)
+	}
+	return ReadConfig(text)
 }
 
 // weights are the tensors of a model directory, in one file or several.
@@ -152,12 +157,21 @@ func (w *weights) model(c Config) (*Model, error) {
 		return nil, err
 	}
 	for _, p := range m.Params() {
-		from := w.places[p.Name]
-		if err := from.Decode(p.Data, p.Name); err != nil {
-			return nil, fmt.Errorf("%s: %w", from.file, err)
+		if err := w.places[p.Name].decode(p); err != nil {
+			return nil, err
 		}
 	}
 	return m, nil
+}
+
+func (from place) decode(p Param) error { return from.wrap(from.Decode(p.Data, p.Name)) }
+
+// wrap names the file in an error.
+func (from place) wrap(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", from.file, err)
+	}
+	return err
 }
 
 // check compares names and shapes with those of m.
@@ -175,7 +189,7 @@ func (w *weights) check(m *Model) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.places)) {
 		// Old checkpoints keep the rotary frequencies, and tied models a second head.
-		spare := strings.HasSuffix(name, "rotary_emb.inv_freq") || m.Config.TieWordEmbeddings && name == "lm_head.weight"
+		spare := strings.HasSuffix(name, "rotary_emb.inv_freq") || m.Config.TieWordEmbeddings && name == headName
 		if !wanted[name] && !spare {
 			return fmt.Errorf("%s: %w: tensor %s, which this engine would ignore", w.places[name].file, ErrUnsupported, name)
 		}

@@ -50,8 +50,17 @@ type Param struct {
 // align keeps every tensor on a 64-byte boundary of the flat allocation.
 const align = 16
 
+// The names of the matrices that belong to no layer.
+const (
+	embedName = "model.embed_tokens.weight"
+	headName  = "lm_head.weight"
+)
+
 // NewModel allocates a model of zeros, with norms of ones. It fails on an invalid config.
-func NewModel(c Config) (*Model, error) {
+func NewModel(c Config) (*Model, error) { return newModel(c, true) }
+
+// newModel is NewModel, or without matrices only the rest of it: Params has no data for them.
+func newModel(c Config, matrices bool) (*Model, error) {
 	c = c.WithDefaults()
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -67,11 +76,16 @@ func NewModel(c Config) (*Model, error) {
 	qkvBias, outBias, qkNorm := c.hasQKVBias(), c.hasOutBias(), c.family().qkNorm
 	layout := func(place func(dst *[]float32, n int)) {
 		size = 0
-		place(&m.Embed, c.VocabSize*d)
+		matrix := func(dst *[]float32, n int) {
+			if matrices {
+				place(dst, n)
+			}
+		}
+		matrix(&m.Embed, c.VocabSize*d)
 		for i := range m.Layers {
 			l := &m.Layers[i]
 			place(&l.AttnNorm, d)
-			place(&l.QKV, c.qkv()*d)
+			matrix(&l.QKV, c.qkv()*d)
 			if qkvBias {
 				place(&l.QKVBias, c.qkv())
 			}
@@ -79,17 +93,17 @@ func NewModel(c Config) (*Model, error) {
 				place(&l.QNorm, c.HeadDim)
 				place(&l.KNorm, c.HeadDim)
 			}
-			place(&l.Out, d*c.attn())
+			matrix(&l.Out, d*c.attn())
 			if outBias {
 				place(&l.OutBias, d)
 			}
 			place(&l.MLPNorm, d)
-			place(&l.GateUp, 2*f*d)
-			place(&l.Down, d*f)
+			matrix(&l.GateUp, 2*f*d)
+			matrix(&l.Down, d*f)
 		}
 		place(&m.Norm, d)
 		if !c.TieWordEmbeddings {
-			place(&m.Head, c.VocabSize*d)
+			matrix(&m.Head, c.VocabSize*d)
 		}
 	}
 	layout(count)
@@ -115,8 +129,12 @@ func (m *Model) Params() []Param {
 	c := m.Config
 	d, f, q, kv := c.HiddenSize, c.IntermediateSize, c.attn(), c.NumKeyValueHeads*c.HeadDim
 	var ps []Param
-	matrix := func(name string, data []float32, out, in int) {
-		ps = append(ps, Param{Name: name, Shape: []int{out, in}, Data: data[: out*in : out*in], Decay: true})
+	matrix := func(name string, whole []float32, row, out, in int) {
+		p := Param{Name: name, Shape: []int{out, in}, Decay: true}
+		if whole != nil {
+			p.Data = whole[row*in : (row+out)*in : (row+out)*in]
+		}
+		ps = append(ps, p)
 	}
 	norm := func(name string, data []float32) {
 		if data != nil {
@@ -128,28 +146,28 @@ func (m *Model) Params() []Param {
 			ps = append(ps, Param{Name: name, Shape: []int{n}, Data: whole[from : from+n : from+n]})
 		}
 	}
-	matrix("model.embed_tokens.weight", m.Embed, c.VocabSize, d)
+	matrix(embedName, m.Embed, 0, c.VocabSize, d)
 	for i := range m.Layers {
 		l, p := &m.Layers[i], fmt.Sprintf("model.layers.%d.", i)
 		norm(p+"input_layernorm.weight", l.AttnNorm)
-		matrix(p+"self_attn.q_proj.weight", l.QKV, q, d)
-		matrix(p+"self_attn.k_proj.weight", l.QKV[q*d:], kv, d)
-		matrix(p+"self_attn.v_proj.weight", l.QKV[(q+kv)*d:], kv, d)
+		matrix(p+"self_attn.q_proj.weight", l.QKV, 0, q, d)
+		matrix(p+"self_attn.k_proj.weight", l.QKV, q, kv, d)
+		matrix(p+"self_attn.v_proj.weight", l.QKV, q+kv, kv, d)
 		bias(p+"self_attn.q_proj.bias", l.QKVBias, 0, q)
 		bias(p+"self_attn.k_proj.bias", l.QKVBias, q, kv)
 		bias(p+"self_attn.v_proj.bias", l.QKVBias, q+kv, kv)
 		norm(p+"self_attn.q_norm.weight", l.QNorm)
 		norm(p+"self_attn.k_norm.weight", l.KNorm)
-		matrix(p+"self_attn.o_proj.weight", l.Out, d, q)
+		matrix(p+"self_attn.o_proj.weight", l.Out, 0, d, q)
 		bias(p+"self_attn.o_proj.bias", l.OutBias, 0, d)
 		norm(p+"post_attention_layernorm.weight", l.MLPNorm)
-		matrix(p+"mlp.gate_proj.weight", l.GateUp, f, d)
-		matrix(p+"mlp.up_proj.weight", l.GateUp[f*d:], f, d)
-		matrix(p+"mlp.down_proj.weight", l.Down, d, f)
+		matrix(p+"mlp.gate_proj.weight", l.GateUp, 0, f, d)
+		matrix(p+"mlp.up_proj.weight", l.GateUp, f, f, d)
+		matrix(p+"mlp.down_proj.weight", l.Down, 0, d, f)
 	}
 	norm("model.norm.weight", m.Norm)
 	if !c.TieWordEmbeddings {
-		matrix("lm_head.weight", m.Head, c.VocabSize, d)
+		matrix(headName, m.Head, 0, c.VocabSize, d)
 	}
 	return ps
 }

@@ -305,7 +305,7 @@ func TestScoreIsTrainingLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	mask[len(mask)-1] = false // end of turn
-	trainer := llama.NewTrainer(m.weights, m.engine.pool)
+	trainer := llama.NewTrainer(m.weights.full, m.engine.pool)
 	loss, n, err := trainer.Loss([]llama.Sequence{{Tokens: ids, Loss: mask}})
 	if err != nil || n != len(l.Tokens) || math.Abs(loss+l.Sum) > 1e-5*loss {
 		t.Errorf("score %v over %d tokens, training loss %v over %d (%v)", l.Sum, len(l.Tokens), loss, n, err)

@@ -41,6 +41,10 @@ type Options struct {
 	// KVBytes is the memory of keys and values, cached prefixes included (default 64 MiB,
 	// or what one sequence of the full context needs). It is taken as it is needed.
 	KVBytes int
+	// Float32Bytes is the most memory that a model opened from a directory may take as float32,
+	// packed copy included (default 2 GiB, enough for about 268 million parameters). The weights
+	// of a larger one stay as its files hold them, mapped from disk.
+	Float32Bytes int64
 	// Queue is the most requests that wait for a place; further callers block (default 4096).
 	Queue int
 }
@@ -67,7 +71,7 @@ func (o Options) withDefaults(c llama.Config) Options {
 // Model is a language model in memory: a Generator, a Scorer and a Tuner. It is safe for
 // concurrent use.
 type Model struct {
-	weights *llama.Model
+	weights weights
 	codec   *codec
 	files   map[string][]byte // tokenizer and its settings, as they were read
 	opts    Options
@@ -104,7 +108,7 @@ func OpenDir(dir string, o Options) (*Model, error) {
 // tokenizer_config.json with its chat template (or chat_template.jinja), and
 // generation_config.json where there is one. Close the model when done.
 func Open(dir fs.FS, o Options) (*Model, error) {
-	weights, err := llama.Load(dir)
+	weights, err := loadWeights(dir, o.Float32Bytes)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,11 @@ func Open(dir fs.FS, o Options) (*Model, error) {
 			return nil, fmt.Errorf("model directory: %w", err)
 		}
 	}
-	return New(weights, files, o)
+	codec, err := newCodec(weights.Config, files)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(weights, codec, files, o)
 }
 
 // New makes a model of weights and the text files of a Hugging Face directory, by name. The
@@ -128,7 +136,7 @@ func New(weights *llama.Model, files map[string][]byte, o Options) (*Model, erro
 	if err != nil {
 		return nil, err
 	}
-	return assemble(weights, codec, files, o)
+	return assemble(fullWeights(weights), codec, files, o)
 }
 
 func newCodec(c llama.Config, files map[string][]byte) (*codec, error) {
@@ -169,7 +177,7 @@ func newCodec(c llama.Config, files map[string][]byte) (*codec, error) {
 	return &codec{tokens: tokens, template: template, ends: slices.Compact(ends)}, nil
 }
 
-func assemble(weights *llama.Model, codec *codec, files map[string][]byte, o Options) (*Model, error) {
+func assemble(weights weights, codec *codec, files map[string][]byte, o Options) (*Model, error) {
 	o = o.withDefaults(weights.Config)
 	m := &Model{weights: weights, codec: codec, files: files, opts: o, engine: o.Engine}
 	if m.engine == nil {
@@ -180,7 +188,7 @@ func assemble(weights *llama.Model, codec *codec, files map[string][]byte, o Opt
 	m.digest = sync.OnceValue(m.computeDigest)
 	cache := llama.NewCache(weights.Config, max(1, o.KVBytes/llama.PageBytes(weights.Config)))
 	var decoder *llama.Decoder
-	m.engine.do(func(p *kernel.Pool) { decoder = llama.NewDecoder(weights, p, cache) })
+	m.engine.do(func(p *kernel.Pool) { decoder = weights.decoder(p, cache) })
 	m.sched = newScheduler(m.engine, decoder, cache, codec, o)
 	go m.sched.loop()
 	return m, nil
@@ -233,13 +241,14 @@ func (m *Model) computeDigest() string {
 		part(name, m.files[name])
 	}
 	var buffer []byte
-	for _, p := range m.weights.Params() {
+	_ = m.weights.each(func(p llama.Param) error { // fails only where the function does
 		buffer = buffer[:0]
 		for _, x := range p.Data {
 			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(x))
 		}
 		part(p.Name, buffer)
-	}
+		return nil
+	})
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -254,7 +263,7 @@ func (m *Model) Save(dir string) error {
 		}
 		return fmt.Errorf("save model: %s: %w; remove it first, or choose another name", dir, err)
 	}
-	files, err := m.weights.Files(safetensors.F32)
+	files, err := m.weights.float32().Files(safetensors.F32)
 	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}

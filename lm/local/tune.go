@@ -75,7 +75,7 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*M
 	}
 	o := m.opts
 	o.Engine = m.engine
-	tuned, err := assemble(f.model, m.codec, m.files, o)
+	tuned, err := assemble(fullWeights(f.model), m.codec, m.files, o)
 	if err != nil {
 		return nil, log, err
 	}
@@ -174,12 +174,16 @@ type fit struct {
 }
 
 func (m *Model) newFit(h lm.Hyper) (*fit, error) {
-	f := &fit{engine: m.engine, model: m.weights.Clone()}
+	base := m.weights.float32()
+	f := &fit{engine: m.engine, model: base}
+	if m.weights.full != nil || h.LoRA != nil { // else the base is a copy already
+		f.model = base.Clone()
+	}
 	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
 	var tensors []optim.Tensor
 	if h.LoRA != nil {
 		var err error
-		if f.low, err = newLowRank(*h.LoRA, h.Seed, m.weights, f.model, f.trainer.Gradient()); err != nil {
+		if f.low, err = newLowRank(*h.LoRA, h.Seed, base, f.model, f.trainer.Gradient()); err != nil {
 			return nil, err
 		}
 		tensors = f.low.tensors()

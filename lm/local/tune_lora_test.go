@@ -44,11 +44,11 @@ func TestTuneWithLoRA(t *testing.T) {
 	}
 	p := kernel.NewPool(1)
 	defer p.Close()
-	merged := base.weights.Clone()
-	if err := a.Merge(p, matrices(merged), matrices(base.weights)); err != nil {
+	merged := base.weights.full.Clone()
+	if err := a.Merge(p, matrices(merged), matrices(base.weights.full)); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(merged.Flat(), tuned.weights.Flat()) {
+	if !slices.Equal(merged.Flat(), tuned.weights.full.Flat()) {
 		t.Error("base and adapter are not the tuned model")
 	}
 	again, err := OpenDir(dir, Options{Workers: 1})
