@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +18,15 @@ import (
 	"stargate/lm"
 	"stargate/lm/local"
 )
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // callers is how many requests are in flight.
 const callers = 64
@@ -102,14 +113,14 @@ func BenchmarkThroughput(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			round := 0
-			measure := func(ask func(round, i int) error) time.Duration {
+			measure := func(ask func(round, i int) error) (wall, processor time.Duration) {
 				round++
 				next := make(chan int, 320)
 				for i := range 320 {
 					next <- i
 				}
 				close(next)
-				began := time.Now()
+				began, used := time.Now(), processorTime()
 				var wg sync.WaitGroup
 				for range callers {
 					wg.Go(func() {
@@ -121,19 +132,27 @@ func BenchmarkThroughput(b *testing.B) {
 					})
 				}
 				wg.Wait()
-				return time.Since(began)
+				return time.Since(began), processorTime() - used
 			}
 			measure(c.direct)
 			measure(c.http)
-			var direct, through time.Duration
+			var direct, through, directUsed, throughUsed time.Duration
+			var ratios []float64
 			for b.Loop() {
-				direct += measure(c.direct)
-				through += measure(c.http)
+				wall, used := measure(c.direct)
+				direct, directUsed = direct+wall, directUsed+used
+				httpWall, used := measure(c.http)
+				through, throughUsed = through+httpWall, throughUsed+used
+				ratios = append(ratios, wall.Seconds()/httpWall.Seconds())
 			}
+			slices.Sort(ratios)
 			n := float64(b.N * 320)
 			b.ReportMetric(n/direct.Seconds(), "direct-req/s")
 			b.ReportMetric(n/through.Seconds(), "http-req/s")
-			b.ReportMetric(100*direct.Seconds()/through.Seconds(), "%-of-direct")
+			b.ReportMetric(100*ratios[len(ratios)/2], "%-of-direct-median")
+			b.ReportMetric(100*directUsed.Seconds()/throughUsed.Seconds(), "%-of-direct-by-cpu")
+			b.ReportMetric(1e3*directUsed.Seconds()/n, "direct-cpu-ms/req")
+			b.ReportMetric(1e3*throughUsed.Seconds()/n, "http-cpu-ms/req")
 		})
 	}
 }

@@ -48,7 +48,7 @@ func (m *message) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return invalid("messages", "a message has to be an object with role and content")
 	}
-	known := fieldsOf(reflect.TypeOf(in))
+	known := knownFields(reflect.TypeOf(in))
 	for name := range fields {
 		if !known[name] {
 			return invalid("messages", "unknown field %s of a message", name)
@@ -131,14 +131,14 @@ func (t *template) render(m *local.Model, messages []message) ([]int32, error) {
 
 // chatCompletion is the answer, and with another object a piece of a streamed one.
 type chatCompletion struct {
-	ID             string         `json:"id"`
-	Object         string         `json:"object"` // "chat.completion" or "chat.completion.chunk"
-	Created        int64          `json:"created"`
-	Model          string         `json:"model"`
-	Choices        []chatChoice   `json:"choices"`
-	Usage          *usage         `json:"usage,omitempty"`
-	PromptTokenIDs []int32        `json:"prompt_token_ids,omitempty"` // vLLM
-	PromptLogProbs promptLogProbs `json:"prompt_logprobs,omitempty"`  // vLLM
+	ID             string          `json:"id"`
+	Object         string          `json:"object"` // "chat.completion" or "chat.completion.chunk"
+	Created        int64           `json:"created"`
+	Model          string          `json:"model"`
+	Choices        []chatChoice    `json:"choices"`
+	Usage          *usage          `json:"usage,omitempty"`
+	PromptTokenIDs []int32         `json:"prompt_token_ids,omitempty"` // vLLM
+	PromptLogProbs *promptLogProbs `json:"prompt_logprobs,omitempty"`  // vLLM
 }
 
 type chatChoice struct {

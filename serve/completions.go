@@ -70,7 +70,7 @@ type completionChoice struct {
 	StopReason     any              `json:"stop_reason"` // vLLM: the stop string, or the id in stop_token_ids
 	TokenIDs       []int32          `json:"token_ids,omitzero"`
 	PromptTokenIDs []int32          `json:"prompt_token_ids,omitempty"`
-	PromptLogProbs promptLogProbs   `json:"prompt_logprobs,omitempty"`
+	PromptLogProbs *promptLogProbs  `json:"prompt_logprobs,omitempty"`
 }
 
 // completions answers POST /v1/completions.

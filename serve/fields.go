@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // harmless are fields of the OpenAI and vLLM protocols that say something about the client
@@ -67,6 +68,18 @@ func onlyValues(values []any) string {
 		words = append(words, string(data))
 	}
 	return "leave it out or send " + strings.Join(words, " or ")
+}
+
+// known are the fields of each type of request.
+var known sync.Map // reflect.Type to map[string]bool
+
+func knownFields(t reflect.Type) map[string]bool {
+	if names, ok := known.Load(t); ok {
+		return names.(map[string]bool)
+	}
+	names := fieldsOf(t)
+	known.Store(t, names)
+	return names
 }
 
 // fieldsOf are the JSON names of a struct, those of embedded structs included.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,6 +27,10 @@ type job struct {
 	score   []local.Drawn // about prompt[1:]
 	results []local.Continuation
 }
+
+// eventPause is the least time between two events of a streamed completion: nobody reads
+// faster, and each event costs as much as a small model's token.
+const eventPause = 30 * time.Millisecond
 
 // newJob makes the job of a prompt with n choices and checks that it fits.
 func (s *Server) newJob(m *local.Model, prompt []int32, n int, field string) (*job, error) {
@@ -99,6 +104,7 @@ func run(ctx context.Context, jobs []*job, begin func(job int) error, each func(
 					r.Prompt = j.prompt
 					r.Sampling.Seed = choiceSeed(r.Sampling.Seed, c)
 					if each != nil {
+						r.Pause = eventPause
 						r.Each = func(p local.Piece) { tell(func() error { return each(i, c, p) }) }
 					}
 					var err error

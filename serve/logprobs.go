@@ -9,33 +9,64 @@ import (
 	"stargate/lm/local"
 )
 
-// promptLogProbs is vLLM's list of one object per prompt token, keyed by token id; the first
-// is null, since nothing predicts it.
-type promptLogProbs []map[string]promptLogProb
-
-type promptLogProb struct {
-	LogProb float64 `json:"logprob"`
-	Rank    *int    `json:"rank"` // null where it was not computed: prompt_logprobs 0
-	Decoded string  `json:"decoded_token"`
+// promptLogProbs is vLLM's list of one object per prompt token, keyed by token id, with k
+// alternatives in each; the first is null, since nothing predicts it:
+//
+//	[null, {"733": {"logprob": -7.21, "rank": 512, "decoded_token": " ["}}, …]
+//
+// The rank is null where it was not computed, for k = 0.
+type promptLogProbs struct {
+	model *local.Model
+	score []local.Drawn
+	k     int
 }
 
-// promptLogProbs names k alternatives of each position.
-func (j *job) promptLogProbs(k int) promptLogProbs {
-	list := promptLogProbs{nil}
-	for _, d := range j.score {
-		at := map[string]promptLogProb{}
-		for i, a := range most(d.Alternatives, k) {
-			rank := i + 1
-			at[strconv.Itoa(int(a.ID))] = promptLogProb{finite(a.LogProb), &rank, j.model.Decode([]int32{a.ID})}
+func (j *job) promptLogProbs(k int) *promptLogProbs { return &promptLogProbs{j.model, j.score, k} }
+
+// MarshalJSON writes the list by hand: a prompt has thousands of these objects, and maps
+// would cost as much as the engine does.
+func (p *promptLogProbs) MarshalJSON() ([]byte, error) {
+	b := append(make([]byte, 0, 64*len(p.score)*(p.k+1)+8), "[null"...)
+	for _, d := range p.score {
+		b = append(b, ",{"...)
+		b = p.entry(b, d.ID, d.LogProb, d.Rank)
+		for i, a := range most(d.Alternatives, p.k) {
+			if a.ID != d.ID {
+				b = p.entry(append(b, ','), a.ID, a.LogProb, i+1)
+			}
 		}
-		p := promptLogProb{LogProb: finite(d.LogProb), Decoded: j.model.Decode([]int32{d.ID})}
-		if d.Rank > 0 {
-			p.Rank = &d.Rank
-		}
-		at[strconv.Itoa(int(d.ID))] = p
-		list = append(list, at)
+		b = append(b, '}')
 	}
-	return list
+	return append(b, ']'), nil
+}
+
+func (p *promptLogProbs) entry(b []byte, id int32, lp float64, rank int) []byte {
+	b = strconv.AppendInt(append(b, '"'), int64(id), 10)
+	b = append(b, `":{"logprob":`...)
+	b = strconv.AppendFloat(b, finite(lp), 'g', -1, 64) // the shortest that reads back to the same bits
+	b = append(b, `,"rank":`...)
+	if rank > 0 {
+		b = strconv.AppendInt(b, int64(rank), 10)
+	} else {
+		b = append(b, "null"...)
+	}
+	b = append(b, `,"decoded_token":`...)
+	b = appendText(b, p.model.Decode([]int32{id}))
+	return append(b, '}')
+}
+
+// appendText appends a JSON string.
+func appendText(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			data, err := encode(text)
+			if err != nil { // a string
+				panic(err)
+			}
+			return append(b, data...)
+		}
+	}
+	return append(append(append(b, '"'), text...), '"')
 }
 
 // finite is what JSON can hold: vLLM writes -9999 for minus infinity.

@@ -40,7 +40,7 @@ func (s *Server) read(w *answer, r *http.Request, v any) error {
 	if body == nil {
 		return &failure{status: http.StatusBadRequest, code: "invalid_json", message: "the body is null, a JSON object is wanted"}
 	}
-	if err := checkFields(body, fieldsOf(reflect.TypeOf(v).Elem())); err != nil {
+	if err := checkFields(body, knownFields(reflect.TypeOf(v).Elem())); err != nil {
 		return err
 	}
 	err = json.Unmarshal(data, v)

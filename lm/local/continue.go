@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"stargate/internal/llama"
 	"stargate/internal/sample"
@@ -24,6 +25,9 @@ type Request struct {
 	// Each, if set, sees the completion as it grows, in the caller's goroutine. A slow Each
 	// slows nobody else down.
 	Each func(Piece)
+	// Pause is the least time between two calls of Each, but for the last. What comes in
+	// between is told together.
+	Pause time.Duration
 }
 
 // Drawn is a token of a completion. The log-probabilities are the model's own, before
@@ -78,7 +82,7 @@ func (m *Model) Continue(ctx context.Context, r Request) (Continuation, error) {
 	}
 	// The scheduler appends to the tokens: the caller's memory stays as it is.
 	q := &sequence{ctx: ctx, tokens: slices.Clip(r.Prompt), prompt: len(r.Prompt), draw: d}
-	if err := m.sched.follow(q, r.Each); err != nil {
+	if err := m.sched.follow(q, r.Each, r.Pause); err != nil {
 		return Continuation{}, fmt.Errorf("generate: %w", err)
 	}
 	return Continuation{Completion: q.completion(), Drawn: d.drawn, StopString: d.stopped}, nil

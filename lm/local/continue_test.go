@@ -41,7 +41,7 @@ func TestContinueIsGenerate(t *testing.T) {
 			var text strings.Builder
 			var drawn []int32
 			var finish lm.FinishReason
-			got, err := m.Continue(t.Context(), Request{Prompt: prompt, Sampling: s, LogProbs: true, Alternatives: 3, Each: func(p Piece) {
+			got, err := m.Continue(t.Context(), Request{Prompt: prompt, Sampling: s, LogProbs: true, Alternatives: 3, Pause: time.Duration(i%2) * time.Millisecond, Each: func(p Piece) {
 				text.WriteString(p.Text)
 				for _, d := range p.Tokens {
 					drawn = append(drawn, d.ID)

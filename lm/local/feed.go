@@ -3,6 +3,7 @@ package local
 import (
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -38,8 +39,9 @@ func (f *feed) take() (Piece, bool) {
 	return p, len(p.Tokens) > 0 || p.Text != "" || p.Finish != ""
 }
 
-// follow is do for a sequence whose drawing has a feed: each sees what comes.
-func (s *scheduler) follow(q *sequence, each func(Piece)) error {
+// follow is do for a sequence whose drawing has a feed: each sees what comes, with a pause
+// between two calls.
+func (s *scheduler) follow(q *sequence, each func(Piece), pause time.Duration) error {
 	if each == nil {
 		return s.do(q)
 	}
@@ -47,11 +49,18 @@ func (s *scheduler) follow(q *sequence, each func(Piece)) error {
 		return err
 	}
 	f := q.draw.feed
+	var over <-chan time.Time // of the pause
+	wake := f.wake
 	for {
 		select {
-		case <-f.wake:
+		case <-over:
+			over, wake = nil, f.wake
+		case <-wake:
 			if p, ok := f.take(); ok {
 				each(p)
+				if pause > 0 {
+					over, wake = time.After(pause), nil
+				}
 			}
 		case err := <-q.done:
 			if p, ok := f.take(); ok && err == nil {
