@@ -18,7 +18,7 @@ type merge struct{ rank, id int32 }
 const scanLimit = 96
 
 // bpe merges parts, which it uses up: lowest rank first, leftmost of equal ranks first.
-func bpe(parts []int32, ranks map[pair]merge) []int32 {
+func bpe(parts []int32, ranks ranks) []int32 {
 	if len(parts) > scanLimit {
 		return bpeHeap(parts, ranks)
 	}
@@ -30,11 +30,11 @@ var never = merge{rank: math.MaxInt32}
 
 // bpeScan keeps the merge of every pair beside it: quadratic in the length, but only in
 // comparisons of integers.
-func bpeScan(parts []int32, ranks map[pair]merge) []int32 {
+func bpeScan(parts []int32, ranks ranks) []int32 {
 	var array [scanLimit]merge
 	merges := array[:0] // of parts i and i+1
 	find := func(i int) merge {
-		if m, ok := ranks[pair{parts[i], parts[i+1]}]; ok {
+		if m, ok := ranks.find(pair{parts[i], parts[i+1]}); ok {
 			return m
 		}
 		return never
@@ -88,7 +88,7 @@ func (c *candidates) Pop() any {
 
 // bpeHeap does the same in n log n: the parts form a list linked by prev and next, and every
 // pair that could be merged waits in a heap.
-func bpeHeap(parts []int32, ranks map[pair]merge) []int32 {
+func bpeHeap(parts []int32, ranks ranks) []int32 {
 	n := int32(len(parts))
 	prev, next := make([]int32, n), make([]int32, n) // next is n at the end
 	var queue candidates
@@ -97,7 +97,7 @@ func bpeHeap(parts []int32, ranks map[pair]merge) []int32 {
 			return candidate{at: -1}
 		}
 		p := pair{parts[i], parts[next[i]]}
-		m, ok := ranks[p]
+		m, ok := ranks.find(p)
 		if !ok {
 			return candidate{at: -1}
 		}

@@ -10,11 +10,11 @@ import (
 )
 
 // bpeDefinition looks at all pairs for every merge.
-func bpeDefinition(parts []int32, ranks map[pair]merge) []int32 {
+func bpeDefinition(parts []int32, ranks ranks) []int32 {
 	for {
 		best, at := never, -1
 		for i := range len(parts) - 1 {
-			if m, ok := ranks[pair{parts[i], parts[i+1]}]; ok && m.rank < best.rank {
+			if m, ok := ranks.find(pair{parts[i], parts[i+1]}); ok && m.rank < best.rank {
 				best, at = m, i
 			}
 		}
@@ -29,19 +29,35 @@ func bpeDefinition(parts []int32, ranks map[pair]merge) []int32 {
 // Both fast ways give what the definition gives, whatever the table of merges.
 func TestMergesAreTheDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ranks := map[pair]merge{}
+		var merges []pair
 		tokens := int32(3)
 		for range rapid.IntRange(0, 30).Draw(t, "merges") {
-			p := pair{rapid.Int32Range(0, tokens-1).Draw(t, "left"), rapid.Int32Range(0, tokens-1).Draw(t, "right")}
-			if _, ok := ranks[p]; !ok {
-				ranks[p] = merge{int32(len(ranks)), tokens}
-				tokens++
-			}
+			merges = append(merges, pair{rapid.Int32Range(0, tokens-1).Draw(t, "left"), rapid.Int32Range(0, tokens-1).Draw(t, "right")})
+			tokens++
 		}
+		ranks := newRanks(merges, func(p pair) int32 { return 3 + int32(slices.Index(merges, p)) })
 		word := rapid.SliceOfN(rapid.Int32Range(0, 2), 0, 80).Draw(t, "word")
 		want := bpeDefinition(slices.Clone(word), ranks)
 		if scan, queue := bpeScan(slices.Clone(word), ranks), bpeHeap(slices.Clone(word), ranks); !slices.Equal(scan, want) || !slices.Equal(queue, want) {
 			t.Fatalf("%v: want %v, scan %v, heap %v", word, want, scan, queue)
+		}
+	})
+}
+
+// A pair is found with the rank of its first place in the list, and no other pair is.
+func TestRanks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		token := rapid.Int32Range(0, 40)
+		pairs := rapid.SliceOf(rapid.Custom(func(t *rapid.T) pair { return pair{token.Draw(t, "left"), token.Draw(t, "right")} })).Draw(t, "pairs")
+		r := newRanks(pairs, func(p pair) int32 { return p.left + p.right })
+		for left := range int32(41) {
+			for right := range int32(41) {
+				p := pair{left, right}
+				got, ok := r.find(p)
+				if want := slices.Index(pairs, p); ok != (want >= 0) || ok && got != (merge{int32(want), left + right}) {
+					t.Fatalf("%v: %v, %t; want rank %d", p, got, ok, want)
+				}
+			}
 		}
 	})
 }
@@ -62,7 +78,7 @@ func BenchmarkWord(b *testing.B) {
 		parts := make([]int32, n)
 		spelled := func() []int32 {
 			for i := range n {
-				parts[i] = tok.bytes[word[i]]
+				parts[i] = tok.symbols.bytes[word[i]]
 			}
 			return parts
 		}

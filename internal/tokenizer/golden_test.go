@@ -92,7 +92,7 @@ func TestGolden(t *testing.T) {
 }
 
 // patched replaces parts of a tokenizer.json as gen.mjs does.
-func patched(t *testing.T, data []byte, patch map[string]json.RawMessage) []byte {
+func patched(t testing.TB, data []byte, patch map[string]json.RawMessage) []byte {
 	t.Helper()
 	var d, model, modelPatch map[string]json.RawMessage
 	decode := func(data []byte, to *map[string]json.RawMessage) {

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
 
-// ErrUnsupported marks a tokenizer.json that needs more than byte-level BPE.
+// ErrUnsupported marks a tokenizer.json that needs more than this package has.
 var ErrUnsupported = errors.New("unsupported tokenizer")
 
 // document is tokenizer.json, the parts that matter here.
@@ -62,114 +63,153 @@ func (m *mergeText) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var parts []string
-	if err := json.Unmarshal(data, &parts); err != nil || len(parts) != 2 || strings.Contains(parts[0]+parts[1], " ") {
-		return fmt.Errorf("merge %s is not two byte-level tokens", data)
+	if err := json.Unmarshal(data, &parts); err != nil || len(parts) != 2 {
+		return fmt.Errorf("merge %s is not two tokens", data)
 	}
 	*m = mergeText{parts[0], parts[1]}
 	return nil
 }
 
-func (m mergeText) MarshalJSON() ([]byte, error) { return marshal(m[0] + " " + m[1]) }
+// MarshalJSON writes the older form where it can: every version of Hugging Face's library reads it.
+func (m mergeText) MarshalJSON() ([]byte, error) {
+	if strings.Contains(m[0]+m[1], " ") {
+		return marshal([2]string(m))
+	}
+	return marshal(m[0] + " " + m[1])
+}
 
 // maxID bounds the memory a hostile file can ask for.
 const maxID = 1 << 22
 
 // Load reads a tokenizer.json. What it cannot do exactly it refuses with [ErrUnsupported],
-// naming the part.
+// naming the part. Truncation and padding, which transformers sets for each call, are not
+// applied.
 func Load(data []byte) (*Tokenizer, error) {
-	var d document
-	if err := json.Unmarshal(data, &d); err != nil {
+	d, err := readDocument(data)
+	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
+	t, err := d.tokenizer()
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer.json: %w", err)
+	}
+	return t, nil
+}
+
+// readDocument refuses fields that it does not know.
+func readDocument(data []byte) (*document, error) {
+	var d document
+	r := json.NewDecoder(bytes.NewReader(data))
+	r.DisallowUnknownFields()
+	err := r.Decode(&d)
+	if err == nil {
+		if _, err := r.Token(); err != io.EOF {
+			return nil, errors.New("there is text behind the document")
+		}
+		return &d, nil
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("it ends in the middle: %w", err)
+	}
+	// The model of another kind has other fields: name the kind rather than a field.
+	var kind struct {
+		Model struct {
+			Type string `json:"type"`
+		} `json:"model"`
+	}
+	if json.Unmarshal(data, &kind) == nil && kind.Model.Type != "BPE" && kind.Model.Type != "" {
+		return nil, fmt.Errorf("%w: model type %q", ErrUnsupported, kind.Model.Type)
+	}
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return nil, fmt.Errorf("%w: field %s", ErrUnsupported, field)
+	}
+	return nil, err
+}
+
+func (d *document) tokenizer() (*Tokenizer, error) {
 	s, err := d.scheme()
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w; this engine reads byte-level BPE as GPT-2, Llama-3, Qwen2 and SmolLM have it", err)
+		return nil, err
 	}
-	tokens, added, err := d.vocabulary()
+	v, err := d.vocabulary()
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
+		return nil, err
 	}
-	merges := make([]pair, len(d.Model.Merges))
+	v.merges = make([]pair, len(d.Model.Merges))
 	for i, m := range d.Model.Merges {
 		left, ok1 := d.Model.Vocab[m[0]]
 		right, ok2 := d.Model.Vocab[m[1]]
 		_, ok3 := d.Model.Vocab[m[0]+m[1]]
 		if !ok1 || !ok2 || !ok3 {
-			return nil, fmt.Errorf("tokenizer.json: merge %d (%q) names a token that is not in the vocabulary", i, m[0]+" "+m[1])
+			return nil, fmt.Errorf("merge %d (%q) names a token that is not in the vocabulary", i, m[0]+" "+m[1])
 		}
-		merges[i] = pair{left, right}
+		v.merges[i] = pair{left, right}
 	}
-	return build(tokens, merges, added, s), nil
+	return build(v, s)
 }
 
 // vocabulary is the tokens by id, those of the model and the added ones.
-func (d *document) vocabulary() (tokens []string, added []Added, err error) {
+func (d *document) vocabulary() (v vocabulary, err error) {
 	size := 0
 	for s, id := range d.Model.Vocab {
 		if s == "" || id < 0 || id > maxID {
-			return nil, nil, fmt.Errorf("token %q has id %d; ids are 0 to %d", s, id, maxID)
+			return v, fmt.Errorf("token %q has id %d; ids are 0 to %d", s, id, maxID)
 		}
 		size = max(size, int(id)+1)
 	}
 	for _, a := range d.AddedTokens {
-		if a.LStrip || a.RStrip || a.SingleWord {
-			return nil, nil, fmt.Errorf("%w: added token %q with lstrip, rstrip or single_word", ErrUnsupported, a.Content)
-		}
 		if a.Content == "" || a.ID < 0 || a.ID > maxID {
-			return nil, nil, fmt.Errorf("added token %q has id %d; ids are 0 to %d", a.Content, a.ID, maxID)
+			return v, fmt.Errorf("added token %q has id %d; ids are 0 to %d", a.Content, a.ID, maxID)
 		}
 		size = max(size, int(a.ID)+1)
 	}
-	tokens = make([]string, size)
+	v = vocabulary{tokens: make([]string, size), outside: map[int32]bool{}}
 	for s, id := range d.Model.Vocab {
-		if tokens[id] != "" {
-			return nil, nil, fmt.Errorf("tokens %q and %q have the same id %d", min(s, tokens[id]), max(s, tokens[id]), id)
+		if v.tokens[id] != "" {
+			return v, fmt.Errorf("tokens %q and %q have the same id %d", min(s, v.tokens[id]), max(s, v.tokens[id]), id)
 		}
-		tokens[id] = s
+		v.tokens[id] = s
 	}
 	seen := map[string]bool{}
 	for _, a := range d.AddedTokens {
 		id, known := d.Model.Vocab[a.Content]
-		if seen[a.Content] || known && id != a.ID || tokens[a.ID] != "" && tokens[a.ID] != a.Content {
-			return nil, nil, fmt.Errorf("added token %q with id %d contradicts another token", a.Content, a.ID)
+		if seen[a.Content] || known && id != a.ID || v.tokens[a.ID] != "" && v.tokens[a.ID] != a.Content {
+			return v, fmt.Errorf("added token %q with id %d contradicts another token", a.Content, a.ID)
 		}
 		seen[a.Content] = true
-		tokens[a.ID] = a.Content
-		added = append(added, Added{a.ID, a.Content, a.Special, a.Normalized})
+		v.tokens[a.ID] = a.Content
+		v.outside[a.ID] = !known
+		v.added = append(v.added, Added{ID: a.ID, Content: a.Content, Special: a.Special, Normalized: a.Normalized, SingleWord: a.SingleWord, LStrip: a.LStrip, RStrip: a.RStrip})
 	}
-	return tokens, added, nil
+	return v, nil
 }
 
-// byteLevel is the pre-tokenizer and decoder of a trained tokenizer.
-const byteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
+// gpt2ByteLevel is the pre-tokenizer and decoder of a trained tokenizer.
+const gpt2ByteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
 
 // defaultScheme is that of a trained tokenizer: GPT-2's.
 func defaultScheme() scheme {
 	null := json.RawMessage("null")
-	return scheme{stages: []splitter{splitGPT2}, normalizer: null, preTokenizer: json.RawMessage(byteLevel), postProcessor: null, decoder: json.RawMessage(byteLevel)}
+	return scheme{stages: []stage{{cut: splitGPT2}}, spelled: true, decoder: decoder{spelled: true},
+		normalizer: null, preTokenizer: json.RawMessage(gpt2ByteLevel), postProcessor: null, decode: json.RawMessage(gpt2ByteLevel)}
 }
 
 // MarshalJSON writes a tokenizer.json that Hugging Face's tokenizers library loads. The
 // parts of a loaded document that do not change ids are written as they were read.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	null := json.RawMessage("null")
-	d := document{Version: "1.0", Truncation: null, Padding: null,
-		Normalizer: orNull(t.scheme.normalizer), PreTokenizer: t.scheme.preTokenizer, PostProcessor: orNull(t.scheme.postProcessor), Decoder: t.scheme.decoder,
-		AddedTokens: []addedToken{},
-		Model:       bpeModel{Type: "BPE", IgnoreMerges: t.scheme.ignoreMerges, Vocab: map[string]int32{}, Merges: []mergeText{}}}
-	for id, s := range t.tokens {
-		// Added tokens too: Hugging Face's library numbers those that the model does not know anew.
-		if s != "" {
-			d.Model.Vocab[s] = int32(id)
-		}
-	}
+	o := &t.scheme
+	d := document{Version: "1.0", Truncation: null, Padding: null, AddedTokens: []addedToken{},
+		Normalizer: orNull(o.normalizer), PreTokenizer: orNull(o.preTokenizer), PostProcessor: orNull(o.postProcessor), Decoder: o.decode,
+		Model: bpeModel{Type: "BPE", UnkToken: o.unknown, FuseUnk: o.fuseUnknown, ByteFallback: o.byteFallback, IgnoreMerges: o.ignoreMerges,
+			Vocab: t.ids, Merges: []mergeText{}}}
 	for _, p := range t.merges {
 		d.Model.Merges = append(d.Model.Merges, mergeText{t.tokens[p.left], t.tokens[p.right]})
 	}
 	added := slices.Clone(t.added)
 	slices.SortFunc(added, func(a, b Added) int { return int(a.ID - b.ID) })
 	for _, a := range added {
-		d.AddedTokens = append(d.AddedTokens, addedToken{ID: a.ID, Content: a.Content, Special: a.Special, Normalized: a.Normalized})
+		d.AddedTokens = append(d.AddedTokens, addedToken{ID: a.ID, Content: a.Content, SingleWord: a.SingleWord, LStrip: a.LStrip, RStrip: a.RStrip, Normalized: a.Normalized, Special: a.Special})
 	}
 	return marshal(d)
 }

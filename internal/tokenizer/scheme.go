@@ -1,140 +1,104 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
 
-// component is a normalizer, pre-tokenizer or decoder of tokenizer.json; which fields count
-// depends on the type.
-type component struct {
-	Type             string            `json:"type"`
-	AddPrefixSpace   bool              `json:"add_prefix_space"`
-	UseRegex         *bool             `json:"use_regex"` // absent means true
-	IndividualDigits bool              `json:"individual_digits"`
-	Behavior         string            `json:"behavior"`
-	Invert           bool              `json:"invert"`
-	Pattern          map[string]string `json:"pattern"`
-	PreTokenizers    []component       `json:"pretokenizers"`
-	Normalizers      []component       `json:"normalizers"`
-}
+// scheme is what tokenizer.json says besides vocabulary and merges.
+type scheme struct {
+	normalizers   []normalizer
+	stages        []stage // of pre-tokenization
+	spelled       bool    // words are spelled in the alphabet of bytes, not in characters
+	decoder       decoder
+	before, after []int32 // what the post-processor puts around a text
 
-// patterns are the regular expressions of Split that have a splitter.
-var patterns = map[string]splitter{
-	gpt2Pattern:   splitGPT2,
-	llama3Pattern: splitTiktoken(3),
-	qwen2Pattern:  splitTiktoken(1),
+	ignoreMerges bool    // a word that is a token is that token, whatever the merges say
+	byteFallback bool    // a character that is no token is spelled in tokens such as <0x0A>
+	unknown      *string // the token of a character that is none otherwise; nil: it is left out
+	fuseUnknown  bool    // several of them in a row are one token
+
+	// The parts of the document these come from, to be written again.
+	normalizer, preTokenizer, postProcessor, decode json.RawMessage
 }
 
 // scheme reads everything but vocabulary and merges, and refuses what changes ids or text in
 // a way this package does not know.
 func (d *document) scheme() (scheme, error) {
-	s := scheme{normalizer: d.Normalizer, preTokenizer: d.PreTokenizer, postProcessor: d.PostProcessor, decoder: d.Decoder, ignoreMerges: d.Model.IgnoreMerges}
 	m := &d.Model
+	s := scheme{normalizer: d.Normalizer, preTokenizer: d.PreTokenizer, postProcessor: d.PostProcessor, decode: d.Decoder,
+		ignoreMerges: m.IgnoreMerges, byteFallback: m.ByteFallback, fuseUnknown: m.FuseUnk}
+	if set(m.UnkToken) {
+		s.unknown = m.UnkToken
+	}
 	switch {
-	case m.Type != "BPE":
+	case m.Type != "BPE" && m.Type != "":
 		return s, fmt.Errorf("%w: model type %q", ErrUnsupported, m.Type)
-	case m.ByteFallback:
-		return s, fmt.Errorf("%w: byte_fallback (a SentencePiece vocabulary)", ErrUnsupported)
 	case m.Dropout != nil && *m.Dropout != 0:
 		return s, fmt.Errorf("%w: dropout %g makes ids random", ErrUnsupported, *m.Dropout)
-	case set(m.ContinuingSubwordPrefix) || set(m.EndOfWordSuffix):
-		return s, fmt.Errorf("%w: continuing_subword_prefix or end_of_word_suffix", ErrUnsupported)
+	case set(m.ContinuingSubwordPrefix):
+		return s, fmt.Errorf("%w: continuing_subword_prefix %q", ErrUnsupported, *m.ContinuingSubwordPrefix)
+	case set(m.EndOfWordSuffix):
+		return s, fmt.Errorf("%w: end_of_word_suffix %q", ErrUnsupported, *m.EndOfWordSuffix)
 	}
-	normalizer, err := read("normalizer", d.Normalizer)
-	if err != nil {
+	if err := s.readNormalizer(d.Normalizer); err != nil {
 		return s, err
 	}
-	if err := s.normalize(normalizer); err != nil {
+	if err := s.readPreTokenizer(d.PreTokenizer); err != nil {
 		return s, err
 	}
-	pre, err := read("pre_tokenizer", d.PreTokenizer)
-	if err != nil {
+	if err := s.readPostProcessor(d.PostProcessor); err != nil {
 		return s, err
 	}
-	spelled := false
-	if err := s.addStage(pre, &spelled); err != nil {
+	fused := false
+	if err := s.readDecoder(d.Decoder, &fused); err != nil {
 		return s, err
 	}
-	if !spelled {
-		return s, fmt.Errorf("%w: pre_tokenizer without ByteLevel", ErrUnsupported)
-	}
-	decoder, err := read("decoder", d.Decoder)
-	if err != nil {
-		return s, err
-	}
-	if decoder.Type != "ByteLevel" {
-		return s, fmt.Errorf("%w: decoder %q instead of ByteLevel", ErrUnsupported, decoder.Type)
+	if s.spelled != s.decoder.spelled {
+		return s, fmt.Errorf("%w: ByteLevel in only one of pre_tokenizer and decoder", ErrUnsupported)
 	}
 	return s, nil
 }
 
-func (s *scheme) normalize(c component) error {
-	switch c.Type {
-	case "":
-	case "NFC":
-		s.nfc = true
-	case "Sequence":
-		for _, c := range c.Normalizers {
-			if err := s.normalize(c); err != nil {
-				return err
-			}
-		}
-	default:
-		return fmt.Errorf("%w: normalizer %q", ErrUnsupported, c.Type)
+// kindOf is the type of a component of tokenizer.json, or "" where there is none.
+func kindOf(name string, raw json.RawMessage) (string, error) {
+	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+		return "", nil
+	}
+	var c struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &c); err != nil || c.Type == "" {
+		return "", fmt.Errorf("%w: %s without a type", ErrUnsupported, name)
+	}
+	return c.Type, nil
+}
+
+// fields decodes a component besides its type. A field that is not in the struct is an error:
+// it would change ids in a way that nobody here knows.
+func fields(kind string, raw json.RawMessage, to any) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnsupported, kind, err)
+	}
+	delete(all, "type")
+	data, err := json.Marshal(all)
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnsupported, kind, err)
 	}
 	return nil
 }
 
-// addStage appends the splitters of a pre-tokenizer. Behind ByteLevel, which spells bytes,
-// nothing may follow: it would see the spelling, not the text.
-func (s *scheme) addStage(c component, spelled *bool) error {
-	if *spelled {
-		return fmt.Errorf("%w: pre_tokenizer %q behind ByteLevel", ErrUnsupported, c.Type)
-	}
-	switch c.Type {
-	case "ByteLevel":
-		if c.AddPrefixSpace {
-			return fmt.Errorf("%w: add_prefix_space", ErrUnsupported)
-		}
-		if c.UseRegex == nil || *c.UseRegex {
-			s.stages = append(s.stages, splitGPT2)
-		}
-		*spelled = true
-	case "Digits":
-		s.stages = append(s.stages, splitDigits(c.IndividualDigits))
-	case "Split":
-		cut, ok := patterns[c.Pattern["Regex"]]
-		if !ok {
-			return fmt.Errorf("%w: Split with the pattern %q", ErrUnsupported, c.Pattern)
-		}
-		// The patterns match all of a text, so keeping the matches apart and keeping only the
-		// matches are the same.
-		if !(c.Behavior == "Isolated" && !c.Invert || c.Behavior == "Removed" && c.Invert) {
-			return fmt.Errorf("%w: Split with behavior %q, invert %t", ErrUnsupported, c.Behavior, c.Invert)
-		}
-		s.stages = append(s.stages, cut)
-	case "Sequence":
-		for _, c := range c.PreTokenizers {
-			if err := s.addStage(c, spelled); err != nil {
-				return err
-			}
-		}
-	default:
-		return fmt.Errorf("%w: pre_tokenizer %q", ErrUnsupported, c.Type)
-	}
-	return nil
-}
+// pattern is what Split and Replace look for: one of the two.
+type pattern struct{ String, Regex string }
 
-// read decodes a component; absent and null give the zero value.
-func read(name string, raw json.RawMessage) (c component, err error) {
-	if len(raw) == 0 {
-		return c, nil
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, fmt.Errorf("%w: %s: %w", ErrUnsupported, name, err)
-	}
-	return c, nil
-}
+// Format writes whichever is set.
+func (p pattern) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%q", p.String+p.Regex) }
 
 func set(s *string) bool { return s != nil && *s != "" }

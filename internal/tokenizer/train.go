@@ -48,7 +48,7 @@ func Train(texts iter.Seq[string], o Options) (*Tokenizer, error) {
 		merges = append(merges, best)
 		t.merge(best, id)
 	}
-	return build(t.tokens, merges, added, defaultScheme()), nil
+	return build(vocabulary{tokens: t.tokens, merges: merges, added: added}, defaultScheme())
 }
 
 // trainer keeps the counts of all pairs up to date: a merge touches only the words its pair

@@ -9,6 +9,7 @@
 // `@huggingface/tokenizers` is a second implementation; where it differs, that is printed.
 import { createRequire } from "node:module";
 import { readFileSync, writeFileSync } from "node:fs";
+import { texts } from "./texts.mjs";
 
 const require = createRequire(process.env.NODE_PATH + "/");
 const rust = require("tokenizers");
@@ -40,15 +41,6 @@ const variants = {
     added_tokens: [marker(0, "<|end|>", true, false), marker(1, "<|user|>", true, false), marker(size, "  ", false, true), marker(size + 1, "<|", false, true), marker(size + 2, "\ud55c", false, true)],
   },
 };
-
-const texts = [
-  "", " ", "  ", "\n", " \n ", "\t\tx", "Hello world", "hello  world   !", "What would you like to cook tonight?", "I'm sure it's what we'll've done, isn't it?",
-  "I'M SURE IT'S WE'LL", "it'\u017f", "'", "''s 's", "don\u2019t", "x=1;y=22;z=333333", "1234567890", "3.14 \u00bd \u2460\u0663", "na\u00efve caf\u00e9", "cafe\u0301 A\u030a \ufb01",
-  "F\u00fchrer \u4f60\u597d \u3053\u3093\u306b\u3061\u306f", "\ud83d\ude00\ud83d\udc4d\ud83c\udffd emoji \ud83c\uddeb\ud83c\uddf7", "a\u00a0b\u2003c\u3000d\u0085e\u200bf", "line\r\nline\r\n\r\n\r\nend", "a\n\n\n b\n \n  c  ", "tabs\t\tand  spaces \t mix",
-  "(paren) [brack] {brace}", "#include <stdio.h>\nint main() { return 0; }\n", "---***===!!!\n\n\n", "...\r\n?!\n", "e.g. U.S.A., p. 12--14", "\u0000\u0001\u007f", "\ufffd\ufeffBOM",
-  "<|user|>Help me plan a party.<|end|>", "<|user|><|user|><|end|><|end|>", "<|user |> <|end|", "a<|end|>b <|end|> c", "<|", "  <|  |>  ", "zzz\u00e9zz<|end|>", "\u01c5ungla \u02b0 \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35 \u0928\u092e\u0938\u094d\u0924\u0947",
-  "the ".repeat(60), "colour".repeat(40), "ThisIsCamelCase and snake_case_names kebab-case", "$12.50 + 7% = \u20ac13,37", "\u2167 \u00b2\u00b3 x\u00b2", "Line one.  Line two.   Line three.    ", "\ud55c <|\u1112\u1161\u11ab|>",
-];
 
 const golden = { texts, variants: {} };
 let differ = 0;
