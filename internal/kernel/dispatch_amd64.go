@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -73,25 +72,23 @@ func transposeColumns(dst, src []float32, ld, k int) int {
 // transposeStored is transposeColumns for elements as w stores them, from row j and column k0
 // of w on.
 func transposeStored(dst []float32, w *Stored, j, k0, k int) int {
-	if !fast {
+	if !fast || k < 8 {
 		return 0
 	}
-	size, ld := w.Format.Bytes(), w.K*w.Format.Bytes()
-	done := k &^ 7
-	for x := 0; x < done; x += 8 {
-		for half := range 2 {
-			to, from := &dst[x*PanelWidth+8*half], &w.Data[(j+8*half)*ld+(k0+x)*size]
-			switch w.Format {
-			case F16:
-				transpose8F16(to, PanelWidth*4, from, ld)
-			case BF16:
-				transpose8BF16(to, PanelWidth*4, from, ld)
-			default:
-				transpose8(to, PanelWidth*4, (*float32)(unsafe.Pointer(from)), ld)
-			}
-		}
+	pack := transposePanelF32
+	switch w.Format {
+	case F16:
+		pack = transposePanelF16
+	case BF16:
+		pack = transposePanelBF16
 	}
-	return done
+	size := w.Format.Bytes()
+	from := func(x int) *byte { return &w.Data[(j*w.K+k0+x)*size] }
+	pack(&dst[0], from(0), w.K*size, k&^7)
+	if k%8 != 0 { // the last eight, some of them once more
+		pack(&dst[(k-8)*PanelWidth], from(k-8), w.K*size, 8)
+	}
+	return k
 }
 
 func dot(x, y []float32) float32 {

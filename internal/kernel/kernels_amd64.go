@@ -122,15 +122,20 @@ func copyColumns6(dst *float32, src *float32, ld int, k int)
 //go:noescape
 func transpose8(dst *float32, ldd int, src *float32, lds int)
 
-// transpose8F16 transposes an 8x8 block; strides are in bytes.
+// transposePanelF32 packs k columns, a multiple of 8, of 16 rows that are lds bytes apart.
 //
 //go:noescape
-func transpose8F16(dst *float32, ldd int, src *byte, lds int)
+func transposePanelF32(dst *float32, src *byte, lds int, k int)
 
-// transpose8BF16 transposes an 8x8 block; strides are in bytes.
+// transposePanelF16 packs k columns, a multiple of 8, of 16 rows that are lds bytes apart.
 //
 //go:noescape
-func transpose8BF16(dst *float32, ldd int, src *byte, lds int)
+func transposePanelF16(dst *float32, src *byte, lds int, k int)
+
+// transposePanelBF16 packs k columns, a multiple of 8, of 16 rows that are lds bytes apart.
+//
+//go:noescape
+func transposePanelBF16(dst *float32, src *byte, lds int, k int)
 
 //go:noescape
 func dotAVX(x *float32, y *float32, n int) float32

@@ -19,9 +19,10 @@ func main() {
 	for _, n := range []int{16, 8, 6} {
 		copyColumns(n)
 	}
-	transpose8("transpose8", "float32", loadF32)
-	transpose8("transpose8F16", "byte", loadF16)
-	transpose8("transpose8BF16", "byte", loadBF16)
+	transpose8()
+	transposePanel("transposePanelF32", 4, loadF32)
+	transposePanel("transposePanelF16", 2, loadF16)
+	transposePanel("transposePanelBF16", 2, loadBF16)
 	dot()
 	add()
 	axpy()

@@ -223,22 +223,34 @@ func copyColumns(n int) {
 	RET()
 }
 
-// transpose8 emits the transposition of an 8×8 block of elements that load widens to float32;
-// strides are in bytes.
-func transpose8(name, element string, load func(src Mem, row VecVirtual)) {
-	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, src *"+element+", lds int)")
+// transpose8 emits the transposition of an 8×8 block; strides are in bytes.
+func transpose8() {
+	TEXT("transpose8", NOSPLIT, "func(dst *float32, ldd int, src *float32, lds int)")
 	Pragma("noescape")
-	Doc(name + " transposes an 8x8 block; strides are in bytes.")
+	Doc("transpose8 transposes an 8x8 block; strides are in bytes.")
 	dst, ldd := Load(Param("dst"), GP64()), Load(Param("ldd"), GP64())
 	src, lds := Load(Param("src"), GP64()), Load(Param("lds"), GP64())
-	var row, pair, quad [8]VecVirtual
+	var row [8]VecVirtual
 	for i := range row {
 		row[i] = YMM()
-		load(Mem{Base: src}, row[i])
+		VMOVUPS(Mem{Base: src}, row[i])
 		if i < 7 {
 			ADDQ(lds, src)
 		}
 	}
+	transposeRows(row, func(i int, out VecVirtual) {
+		VMOVUPS(out, Mem{Base: dst})
+		if i < 7 {
+			ADDQ(ldd, dst)
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// transposeRows emits the transposition of eight registers and stores each of the results.
+func transposeRows(row [8]VecVirtual, store func(i int, out VecVirtual)) {
+	var pair, quad [8]VecVirtual
 	for i := 0; i < 8; i += 2 {
 		pair[i], pair[i+1] = YMM(), YMM()
 		VUNPCKLPS(row[i+1], row[i], pair[i])
@@ -259,11 +271,47 @@ func transpose8(name, element string, load func(src Mem, row VecVirtual)) {
 			select8 = Imm(0x31)
 		}
 		VPERM2F128(select8, quad[4+i%4], quad[i%4], out)
-		VMOVUPS(out, Mem{Base: dst})
-		if i < 7 {
-			ADDQ(ldd, dst)
-		}
+		store(i, out)
 	}
+}
+
+// transposePanel emits the packing of a panel from 16 rows of stored elements, lds bytes apart,
+// that load widens to float32: k columns, a multiple of eight, each of size bytes.
+func transposePanel(name string, size int, load func(src Mem, row VecVirtual)) {
+	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, lds, k int)")
+	Pragma("noescape")
+	Doc(name + " packs k columns, a multiple of 8, of 16 rows that are lds bytes apart.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	lds, k := Load(Param("lds"), GP64()), Load(Param("k"), GP64())
+	triple := GP64()
+	LEAQ(Mem{Base: lds, Index: lds, Scale: 2}, triple)
+	// Rows 0 and 1 of each half: the others are 2, 4 or 6 rows from one of them.
+	var first, second [2]GPVirtual
+	first[0] = src.(GPVirtual)
+	first[1], second[0], second[1] = GP64(), GP64(), GP64()
+	LEAQ(Mem{Base: src, Index: lds, Scale: 8}, first[1])
+	for half := range 2 {
+		LEAQ(Mem{Base: first[half], Index: lds, Scale: 1}, second[half])
+	}
+	Label(name + "_loop")
+	for half := range 2 {
+		a, b := first[half], second[half]
+		at := []Mem{{Base: a}, {Base: b}, {Base: a, Index: lds, Scale: 2}, {Base: b, Index: lds, Scale: 2},
+			{Base: a, Index: lds, Scale: 4}, {Base: b, Index: lds, Scale: 4}, {Base: a, Index: triple, Scale: 2}, {Base: b, Index: triple, Scale: 2}}
+		var row [8]VecVirtual
+		for i := range row {
+			row[i] = YMM()
+			load(at[i], row[i])
+		}
+		transposeRows(row, func(i int, out VecVirtual) { VMOVUPS(out, Mem{Base: dst, Disp: 64*i + 32*half}) })
+	}
+	for half := range 2 {
+		ADDQ(Imm(uint64(8*size)), first[half])
+		ADDQ(Imm(uint64(8*size)), second[half])
+	}
+	ADDQ(U32(512), dst)
+	SUBQ(Imm(8), k)
+	JNZ(LabelRef(name + "_loop"))
 	VZEROUPPER()
 	RET()
 }
