@@ -14,8 +14,8 @@ import (
 // (ARCHITECTURE.md). Tests may import upwards.
 var rank = map[string]int{
 	"internal/kernel": 0, "lm": 0, "prompt": 0, "experiment": 0, "hub": 0, "hub/hubtest": 0,
-	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/chattemplate": 1, "internal/lora": 1, "ledger": 1, "lm/lmtest": 1,
-	"lm/local": 2, "nano": 3,
+	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/gguf": 1, "internal/chattemplate": 1, "internal/lora": 1, "ledger": 1, "lm/lmtest": 1,
+	"lm/local": 2, "internal/bench": 2, "nano": 3, "internal/compat": 4,
 	"":        4,
 	"dataset": 5, "eval": 5,
 	"report": 6, "runner": 7, "serve": 7,
@@ -23,7 +23,7 @@ var rank = map[string]int{
 }
 
 // within lets packages of one rank see each other where the order is plain.
-var within = map[string]bool{"internal/optim→internal/llama": false, "internal/llama→internal/optim": true, "internal/llama→internal/safetensors": true, "internal/lora→internal/safetensors": true, "prompt→lm": true}
+var within = map[string]bool{"internal/optim→internal/llama": false, "internal/llama→internal/optim": true, "internal/llama→internal/safetensors": true, "internal/gguf→internal/safetensors": true, "internal/lora→internal/safetensors": true, "prompt→lm": true}
 
 func TestImportLaw(t *testing.T) {
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
