@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -23,32 +24,46 @@ type prompts struct {
 	ids   [][]int32
 }
 
-// UnmarshalJSON accepts the four forms.
+// UnmarshalJSON accepts the four forms, which their first two characters tell apart.
 func (p *prompts) UnmarshalJSON(data []byte) error {
-	var text string
-	var texts []*string // null is no text
-	var ids tokenIDs
-	var lists []tokenIDs
+	first, second := data[0], byte(0)
+	if inner := bytes.TrimSpace(data[1:]); len(inner) > 0 {
+		second = inner[0]
+	}
+	var err error
 	switch {
-	case string(data) == "null":
-		return invalid("prompt", "the prompt is null")
-	case json.Unmarshal(data, &text) == nil:
-		p.texts = []string{text}
-	case json.Unmarshal(data, &ids) == nil:
-		p.ids = [][]int32{ids}
-	case json.Unmarshal(data, &texts) == nil && !slices.Contains(texts, nil):
+	case first == '"':
+		p.texts = make([]string, 1)
+		err = json.Unmarshal(data, &p.texts[0])
+	case first == '[' && second == '"':
+		var texts []*string // null is no text
+		err = json.Unmarshal(data, &texts)
 		for _, t := range texts {
+			if t == nil {
+				return errPrompt
+			}
 			p.texts = append(p.texts, *t)
 		}
-	case json.Unmarshal(data, &lists) == nil:
+	case first == '[' && second == '[':
+		var lists []tokenIDs
+		err = json.Unmarshal(data, &lists)
 		for _, l := range lists {
 			p.ids = append(p.ids, l)
 		}
+	case first == '[':
+		var ids tokenIDs
+		err = ids.UnmarshalJSON(data)
+		p.ids = [][]int32{ids}
 	default:
-		return invalid("prompt", "the prompt has to be a text, a list of texts, a list of token ids, or a list of lists of token ids")
+		return errPrompt
+	}
+	if err != nil {
+		return errPrompt
 	}
 	return nil
 }
+
+var errPrompt = invalid("prompt", "the prompt has to be a text, a list of texts, a list of token ids, or a list of lists of token ids")
 
 func (p *prompts) len() int { return max(len(p.texts), len(p.ids)) }
 

@@ -43,16 +43,30 @@ type streamOptions struct {
 // tokenIDs is a list of token ids.
 type tokenIDs []int32
 
-// UnmarshalJSON refuses what encoding/json reads as 0.
+// UnmarshalJSON reads the list by hand, which takes a fraction of the time, and refuses null
+// for an id, which encoding/json reads as 0.
 func (t *tokenIDs) UnmarshalJSON(data []byte) error {
+	*t = nil
 	if string(data) == "null" {
-		*t = nil
 		return nil
 	}
-	if bytes.Contains(data, []byte("null")) {
-		return invalid("", "a token id is null")
+	inner, open := bytes.CutPrefix(data, []byte("["))
+	inner, closed := bytes.CutSuffix(inner, []byte("]"))
+	if !open || !closed {
+		return invalid("", "token ids have to be a list of integers")
 	}
-	return json.Unmarshal(data, (*[]int32)(t))
+	*t = make(tokenIDs, 0, bytes.Count(inner, []byte(","))+1)
+	if len(bytes.TrimSpace(inner)) == 0 {
+		return nil
+	}
+	for number := range bytes.SplitSeq(inner, []byte(",")) {
+		id, err := strconv.ParseInt(string(bytes.TrimSpace(number)), 10, 32)
+		if err != nil {
+			return invalid("", "%s is no token id", bytes.TrimSpace(number))
+		}
+		*t = append(*t, int32(id))
+	}
+	return nil
 }
 
 // stops is a string or a list of them.

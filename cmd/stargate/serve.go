@@ -22,7 +22,8 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve [MODEL]",
 		Short: "Serve a model behind the routes of OpenAI and vLLM",
-		Long: `Serve a Hugging Face directory (or without one the built-in model) over HTTP:
+		Long: `Serve a Hugging Face directory, a model ORG/NAME of its cache, or without either the built-in
+model over HTTP:
 /v1/chat/completions, /v1/completions (with echo, logprobs and prompt_logprobs, token ids in and
 out), /v1/models, /tokenize, /detokenize, /health and /metrics.
 
@@ -35,7 +36,13 @@ from a file with one key per line, never from the command line, where others cou
 			if len(args) == 1 {
 				dir = args[0]
 			}
+			if o.Name == "" {
+				o.Name = servedName(dir)
+			}
 			var err error
+			if dir, err = modelDir(dir); err != nil {
+				return err
+			}
 			if o.Keys, err = apiKeys(keyEnv, keyFile); err != nil {
 				return err
 			}
@@ -49,9 +56,6 @@ from a file with one key per line, never from the command line, where others cou
 				return err
 			}
 			defer model.Close()
-			if o.Name == "" {
-				o.Name = servedName(dir)
-			}
 			s := serve.New(model, o)
 			l, err := s.Listen(addr)
 			if err != nil {
@@ -65,7 +69,7 @@ from a file with one key per line, never from the command line, where others cou
 	}
 	f := c.Flags()
 	f.StringVar(&addr, "addr", "127.0.0.1:8000", "address to listen on; port 0 takes a free one")
-	f.StringVar(&o.Name, "name", "", "what clients call the model (default the directory's name)")
+	f.StringVar(&o.Name, "name", "", "what clients call the model (default the directory's name, or ORG/NAME)")
 	f.StringVar(&keyEnv, "api-key-env", "", "environment variable that holds the API key")
 	f.StringVar(&keyFile, "api-key-file", "", "file with API keys, one a line")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
@@ -96,15 +100,16 @@ func openServed(dir string, o local.Options) (*local.Model, error) {
 	return m, nil
 }
 
-// servedName is the model's name when none is given.
-func servedName(dir string) string {
-	if dir == "" {
+// servedName is the model's name when none is given: that of the directory, or ORG/NAME.
+func servedName(model string) string {
+	if model == "" {
 		return "nano"
 	}
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
+	abs, err := filepath.Abs(model)
+	if _, missing := os.Stat(model); err != nil || missing != nil {
+		return model
 	}
-	return filepath.Base(dir)
+	return filepath.Base(abs)
 }
 
 // apiKeys reads the keys from where the flags say.
