@@ -3,6 +3,7 @@ package llama
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -82,8 +83,8 @@ func (c Config) Validate() error {
 		{"num_key_value_heads", c.NumKeyValueHeads}, {"head_dim", c.HeadDim}, {"max_position_embeddings", c.MaxPositionEmbeddings},
 	}
 	for _, p := range positive {
-		if p.value <= 0 {
-			return fmt.Errorf("config: %s is %d, want a positive number", p.name, p.value)
+		if p.value <= 0 || p.value > math.MaxInt32 {
+			return fmt.Errorf("config: %s is %d, want a positive number of at most 31 bits", p.name, p.value)
 		}
 	}
 	switch {

@@ -113,3 +113,28 @@ func TestEndTokens(t *testing.T) {
 		}
 	}
 }
+
+// A config that is read is written and read as the same.
+func FuzzReadConfig(f *testing.F) {
+	f.Add([]byte(`{` + small + `"model_type":"llama","eos_token_id":[3,4],"rope_scaling":{"type":"linear","factor":2}}`))
+	f.Add([]byte(`{` + small + `"model_type":"mistral","sliding_window":null,"rope_parameters":{"rope_type":"yarn","factor":4,"truncate":false}}`))
+	f.Add([]byte(`{` + small + `"model_type":"qwen3","head_dim":4,"use_sliding_window":true,"sliding_window":3,"layer_types":["full_attention","sliding_attention"]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := ReadConfig(text)
+		if err != nil {
+			return
+		}
+		for layer := range min(c.NumHiddenLayers, 100) {
+			if w := c.window(layer); w < 0 || w >= c.Context() {
+				t.Errorf("window %d of %d", w, c.Context())
+			}
+		}
+		written, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ReadConfig(written); err != nil || !reflect.DeepEqual(again, c) {
+			t.Errorf("written as %s, read as %+v (%v), was %+v", written, again, err, c)
+		}
+	})
+}

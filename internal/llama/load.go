@@ -149,6 +149,9 @@ func (w *weights) close() error {
 
 // model reads the weights of a model of configuration c.
 func (w *weights) model(c Config) (*Model, error) {
+	if err := w.checkSize(c); err != nil {
+		return nil, err
+	}
 	m, err := NewModel(c)
 	if err != nil {
 		return nil, err
@@ -172,6 +175,26 @@ func (from place) wrap(err error) error {
 		err = fmt.Errorf("%s: %w", from.file, err)
 	}
 	return err
+}
+
+// checkSize refuses a config that asks for far more than the files hold, before memory is taken
+// for it. What is missing exactly, check says.
+func (w *weights) checkSize(c Config) error {
+	have := 0.0
+	for name, from := range w.places {
+		n := 1.0
+		shape, _ := from.Shape(name)
+		for _, d := range shape {
+			n *= float64(d)
+		}
+		have += n
+	}
+	d, wide := float64(c.HiddenSize), float64(c.NumAttentionHeads+2*c.NumKeyValueHeads)*float64(c.HeadDim)
+	want := float64(c.VocabSize)*d + float64(c.NumHiddenLayers)*d*(wide+3*float64(c.IntermediateSize))
+	if want > 4*have+1e6 {
+		return fmt.Errorf("%s asks for a model of %.3g parameters, %s has %.3g", ConfigFile, want, w.list, have)
+	}
+	return nil
 }
 
 // check compares names and shapes with those of m.

@@ -189,6 +189,8 @@ func TestLoadRefusesTensors(t *testing.T) {
 		{"other heads", change(func(c *Config) { c.HeadDim = 8 }), whole, []string{"model.layers.0.self_attn.q_proj.weight", "[48 20]", "[24 20]"}, nil},
 		{"norms that the family does not have", change(func(c *Config) { c.ModelType = "llama" }), whole, []string{"model.layers.0.self_attn.k_norm.weight"}, ErrUnsupported},
 		{"biases that the family has", change(func(c *Config) { c.ModelType = "qwen2" }), whole, []string{"no tensor model.layers.0.self_attn.q_proj.bias"}, nil},
+		{"a million layers", change(func(c *Config) { c.NumHiddenLayers = 1 << 20 }), whole, []string{ConfigFile, WeightsFile, "parameters"}, nil},
+		{"a vocabulary of all numbers", change(func(c *Config) { c.VocabSize = 1<<31 - 1 }), whole, []string{ConfigFile, WeightsFile, "parameters"}, nil},
 		{"no head", change(func(c *Config) { c.TieWordEmbeddings = false }), whole, []string{"no tensor lm_head.weight"}, nil},
 	} {
 		_, err := Load(directory(t, x.c, x.tensors, one))
@@ -228,4 +230,30 @@ func TestLoadPrefersOneFile(t *testing.T) {
 	if _, err := Load(dir); err != nil {
 		t.Error(err)
 	}
+}
+
+// Whatever the files say, there is a model or an error.
+func FuzzLoad(f *testing.F) {
+	c := Config{ModelType: "llama", VocabSize: 3, HiddenSize: 2, IntermediateSize: 2, NumHiddenLayers: 1, NumAttentionHeads: 1, NumKeyValueHeads: 1, MaxPositionEmbeddings: 8, TieWordEmbeddings: true}
+	m, err := NewModel(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	dir := directory(f, m.Config, tensorsOfModel(m, safetensors.BF16), func(int) string { return "a.safetensors" })
+	f.Add(dir[ConfigFile].Data, dir[IndexFile].Data, dir["a.safetensors"].Data)
+	f.Add([]byte(`{"model_type":"qwen3","rope_scaling":{"type":"yarn","factor":1e300}}`), []byte(`{"weight_map":{"a":"b"}}`), []byte{8, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, config, index, weights []byte) {
+		dir := fstest.MapFS{ConfigFile: {Data: config}, IndexFile: {Data: index}, "a.safetensors": {Data: weights}}
+		m, err := Load(dir)
+		if (m == nil) == (err == nil) {
+			t.Errorf("%v, %v", m, err)
+		}
+		if s, again := LoadStored(dir); (again == nil) != (err == nil) || err == nil && !slices.Equal(s.Model().Flat(), m.Flat()) && !hasNaN(m.Flat()) {
+			t.Errorf("Load says %v, LoadStored %v", err, again)
+		}
+	})
+}
+
+func hasNaN(xs []float32) bool {
+	return slices.ContainsFunc(xs, func(x float32) bool { return x != x })
 }

@@ -110,11 +110,12 @@ func (c Config) Context() int {
 	if r == nil {
 		return c.MaxPositionEmbeddings
 	}
+	stretched := func(n int) int { return int(min(float64(n)*r.Factor, math.MaxInt32)) }
 	switch r.Type {
 	case "linear":
-		return int(float64(c.MaxPositionEmbeddings) * r.Factor)
+		return stretched(c.MaxPositionEmbeddings)
 	case "yarn":
-		return max(c.MaxPositionEmbeddings, int(float64(c.ropeOriginal())*r.Factor))
+		return max(c.MaxPositionEmbeddings, stretched(c.ropeOriginal()))
 	}
 	return c.MaxPositionEmbeddings
 }

@@ -41,6 +41,9 @@ func LoadStored(dir fs.FS) (*Stored, error) {
 
 // stored reads the vectors of a model of configuration c and finds its matrices.
 func (w *weights) stored(c Config) (*Stored, error) {
+	if err := w.checkSize(c); err != nil {
+		return nil, err
+	}
 	vectors, err := newModel(c, false)
 	if err != nil {
 		return nil, err
