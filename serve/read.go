@@ -19,11 +19,14 @@ func (s *Server) read(w *answer, r *http.Request, v any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &failure{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", message: "the body has to be JSON: send the header Content-Type: application/json"}
 	}
-	// Writers without deadlines (tests) wait.
 	c := http.NewResponseController(w.ResponseWriter)
-	_ = c.SetReadDeadline(time.Now().Add(s.opts.Limits.Idle))
+	if err := deadline(c.SetReadDeadline, time.Now().Add(s.opts.Limits.Idle)); err != nil {
+		return invalid("", "reading the body: %v", err)
+	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.Limits.Body))
-	_ = c.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = deadline(c.SetReadDeadline, time.Time{})
+	}
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
@@ -77,3 +80,11 @@ func kindText(k reflect.Kind) string {
 }
 
 func bytesText(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }
+
+// deadline sets a deadline where the connection has them; a writer of a test waits.
+func deadline(set func(time.Time) error, at time.Time) error {
+	if err := set(at); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}

@@ -79,17 +79,18 @@ func (a *answer) Write(data []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	a.patience()
+	if err := a.patience(); err != nil {
+		return 0, err
+	}
 	return a.ResponseWriter.Write(data)
 }
 
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// patience gives the client some time to take what comes. Writers without deadlines
-// (tests) are patient.
-func (a *answer) patience() {
-	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.idle))
+// patience gives the client some time to take what comes.
+func (a *answer) patience() error {
+	return deadline(http.NewResponseController(a.ResponseWriter).SetWriteDeadline, time.Now().Add(a.idle))
 }
 
 // send writes v as the answer.

@@ -1,7 +1,7 @@
 """Times package kernel against OpenBLAS's sgemm on the same shapes.
 
-    go test -c -o /tmp/kernel.test ./internal/kernel
-    /usr/bin/python3 internal/kernel/openblas_bench.py /tmp/kernel.test [rounds]
+    go test -c -o kernel.test ./internal/kernel
+    /usr/bin/python3 internal/kernel/openblas_bench.py ./kernel.test [rounds]
 
 Both run in turns, and the fastest single call of each counts, so that the ratio holds on a
 machine that does other work too. OpenBLAS (Debian: libopenblas-dev) is called directly;
