@@ -113,6 +113,9 @@ func newModel(c Config, matrices bool) (*Model, error) {
 		m.Head = m.Embed
 	}
 	for _, p := range m.Params() {
+		if p.start == 0 { // as allocated; untouched pages cost nothing yet
+			continue
+		}
 		for i := range p.Data {
 			p.Data[i] = p.start
 		}
