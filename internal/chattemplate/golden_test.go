@@ -42,40 +42,54 @@ func load(t testing.TB, name string) *Template {
 	return tpl
 }
 
-// Every rendering, with and without the Jinja machine, is what Python's Jinja renders with
-// the settings of transformers; testdata/gen.py froze it.
-func TestGolden(t *testing.T) {
-	data, err := os.ReadFile("testdata/golden.json")
+// golden is what Python's Jinja renders with the settings of transformers: of every template two
+// rows for each chat, without and with a generation prompt. testdata/gen.py froze it.
+type golden struct {
+	Chats     [][]lm.Message
+	Templates map[string][]struct {
+		Text   string
+		Error  *string // what the template raised
+		Failed string  // why Python could not render it
+	}
+}
+
+func readGolden(t *testing.T, name string) (g golden) {
+	t.Helper()
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var golden struct {
-		Chats     [][]lm.Message
-		Templates map[string][]struct{ Text, Error string }
-	}
-	if err := json.Unmarshal(data, &golden); err != nil {
+	if err := json.Unmarshal(data, &g); err != nil {
 		t.Fatal(err)
 	}
-	if len(golden.Templates) != len(sources(t)) {
-		t.Errorf("%d templates are frozen, there are %d: run testdata/gen.py", len(golden.Templates), len(sources(t)))
-	}
-	for name, rows := range golden.Templates {
-		t.Run(name, func(t *testing.T) {
-			tpl := load(t, name)
-			for i, want := range rows {
-				chat, prompt := golden.Chats[i/2], i%2 == 1
-				for way, render := range map[string]func([]lm.Message, bool) (string, error){"Render": tpl.Render, "Jinja": tpl.jinja.render} {
-					got, err := render(chat, prompt)
-					switch {
-					case want.Error != "":
-						if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), want.Error) {
-							t.Errorf("%s of %q: %q, %v; want the error %q", way, chat, got, err, want.Error)
-						}
-					case err != nil || got != want.Text:
-						t.Errorf("%s of %q (prompt %t):\n got %q, %v\nwant %q", way, chat, prompt, got, err, want.Text)
-					}
+	return g
+}
+
+// check compares every rendering, with and without the Jinja machine.
+func (g golden) check(t *testing.T, name string, tpl *Template) {
+	t.Helper()
+	for i, want := range g.Templates[name] {
+		chat, prompt := g.Chats[i/2], i%2 == 1
+		for way, render := range map[string]func([]lm.Message, bool) (string, error){"Render": tpl.Render, "Jinja": tpl.jinja.render} {
+			got, err := render(chat, prompt)
+			switch {
+			case want.Error != nil:
+				if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), *want.Error) {
+					t.Errorf("%s of %q: %q, %v; want the error %q %s", way, chat, got, err, *want.Error, want.Failed)
 				}
+			case err != nil || got != want.Text:
+				t.Errorf("%s of %q (prompt %t):\n got %q, %v\nwant %q", way, chat, prompt, got, err, want.Text)
 			}
-		})
+		}
+	}
+}
+
+func TestGolden(t *testing.T) {
+	g := readGolden(t, "testdata/golden.json")
+	if len(g.Templates) != len(sources(t)) {
+		t.Errorf("%d templates are frozen, there are %d: run testdata/gen.py", len(g.Templates), len(sources(t)))
+	}
+	for name := range g.Templates {
+		t.Run(name, func(t *testing.T) { g.check(t, name, load(t, name)) })
 	}
 }

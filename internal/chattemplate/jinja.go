@@ -30,7 +30,7 @@ func parseJinja(source string, vars Vars) (j jinja, err error) {
 	settings.TrimBlocks, settings.LeftStripBlocks = true, true
 	template, err := exec.NewTemplate(templateName, settings, alone(source), &exec.Environment{
 		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables),
-		Filters: builtins.Filters, Tests: builtins.Tests, ControlStructures: builtins.ControlStructures, Methods: builtins.Methods,
+		Filters: filters, Tests: builtins.Tests, ControlStructures: builtins.ControlStructures, Methods: methods,
 	})
 	if err != nil {
 		return jinja{}, fmt.Errorf("%w: %w", ErrTemplate, err)
@@ -40,7 +40,7 @@ func parseJinja(source string, vars Vars) (j jinja, err error) {
 
 func (j jinja) render(chat []lm.Message, addGenerationPrompt bool) (text string, err error) {
 	defer recovered("render", &err)
-	messages := make([]map[string]any, len(chat))
+	messages := make(list, len(chat))
 	for i, m := range chat {
 		messages[i] = map[string]any{"role": string(m.Role), "content": m.Content}
 	}

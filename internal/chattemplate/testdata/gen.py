@@ -2,6 +2,7 @@
 
     apt-get install python3-jinja2      (3.1)
     python3 gen.py
+    python3 gen.py DIR      DIR/golden.json of the templates DIR/*.jinja, for TestForeign
 
 The templates beside this file are short ones in the manner of the families they are named
 after, written for these tests; nano is the Go constant.
@@ -9,13 +10,16 @@ after, written for these tests; nano is the Go constant.
 import json
 import pathlib
 import re
+import sys
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 here = pathlib.Path(__file__).parent
-templates = {p.stem: p.read_text() for p in sorted(here.glob("*.jinja"))}
-templates["nano"] = re.search(r"const Nano = `(.*)`", (here.parent / "chattemplate.go").read_text()).group(1)
+folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here
+templates = {p.stem: p.read_text() for p in sorted(folder.glob("*.jinja"))}
+if folder == here:
+    templates["nano"] = re.search(r"const Nano = `(.*)`", (here.parent / "chattemplate.go").read_text()).group(1)
 
 
 def raise_exception(message):
@@ -54,14 +58,21 @@ chats = [
 
 golden = {"chats": chats, "templates": {}}
 for name, source in templates.items():
-    template = environment.from_string(source)
+    try:
+        template = environment.from_string(source)
+    except jinja2.exceptions.TemplateSyntaxError as e:
+        print(f"{name} is left out: {e.message}")
+        continue
     rows = []
     for messages in chats:
         for prompt in (False, True):
             try:
                 rows.append({"text": template.render(messages=messages, tools=None, documents=None, add_generation_prompt=prompt, bos_token="<s>", eos_token="</s>")})
             except jinja2.exceptions.TemplateError as e:
-                rows.append({"error": e.message})
+                # Of an error that the template did not raise itself, the words are Jinja's own.
+                rows.append({"error": e.message} if type(e) is jinja2.exceptions.TemplateError else {"error": "", "failed": e.message})
+            except TypeError as e:  # a template that adds a word to a list
+                rows.append({"error": "", "failed": str(e)})
     golden["templates"][name] = rows
-(here / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n")
+(folder / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n")
 print(f"{len(templates)} templates, {len(chats)} chats, jinja2 {jinja2.__version__}")
