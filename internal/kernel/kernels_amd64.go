@@ -72,6 +72,31 @@ func multiply7x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride i
 //go:noescape
 func multiply8x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
 
+// multiply4x32AVX512 multiplies 4 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply4x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply5x32AVX512 multiplies 5 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply5x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply6x32AVX512 multiplies 6 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply6x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply7x32AVX512 multiplies 7 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply7x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
+// multiply8x32AVX512 multiplies 8 rows of A by 2 panels of B, stride bytes apart.
+//
+//go:noescape
+func multiply8x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+
 // multiply1x64AVX2 multiplies 1 rows of A by 4 panels of B, stride bytes apart.
 //
 //go:noescape

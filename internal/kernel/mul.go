@@ -33,7 +33,7 @@ func Mul(c []float32, ldc int, a []float32, lda int, b *Packed, m int, accumulat
 
 	// Rows are shared out evenly, so that no tile is much shorter than the others.
 	tiles := (m + tallest - 1) / tallest
-	together := 1
+	together := panelsFor(tallest) // or of fewer rows: more than half as many
 	if tiles == 1 {
 		together = panelsFor(m)
 	}

@@ -68,13 +68,24 @@ func (s *scratch) mulTN(c []float32, ldc int, a []float32, lda int, b []float32,
 
 // multiply adds to C, or sets it to, the product of the packed blocks.
 func (s *scratch) multiply(c []float32, ldc, m int, add bool) {
-	for p := range s.b.Panels() {
-		j, width := p*PanelWidth, min(PanelWidth, s.b.N-p*PanelWidth)
-		panel := s.b.Data[p*s.b.K*PanelWidth:]
+	stride := s.b.K * PanelWidth
+	for p := 0; p < s.b.Panels(); {
+		together := panelsFor(tallest)
+		if (p+together)*PanelWidth > s.b.N {
+			together = 1
+		}
 		for i := 0; i < m; i += tallest {
 			rows := min(tallest, m-i)
-			tile(rows, 1, s.b.K, s.a[i*s.b.K:cap(s.a)], 1, tallest, panel, 0, c[i*ldc+j:], ldc, width, add)
+			panels := together
+			if panelsFor(rows) != together {
+				panels = 1
+			}
+			for q := p; q < p+together; q += panels {
+				j, width := q*PanelWidth, min(panels*PanelWidth, s.b.N-q*PanelWidth)
+				tile(rows, panels, s.b.K, s.a[i*s.b.K:cap(s.a)], 1, tallest, s.b.Data[q*stride:], stride, c[i*ldc+j:], ldc, width, add)
+			}
 		}
+		p += together
 	}
 }
 

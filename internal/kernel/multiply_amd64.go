@@ -3,9 +3,9 @@ package kernel
 // tallestOfAll is the number of rows of the tallest micro-kernel of any level.
 const tallestOfAll = 8
 
-// tallest is the number of rows of the tallest micro-kernel in use. Eight rows of
-// AVX-512 already reach the peak; more would fall into the same cache set for strides
-// that are a multiple of 4 KiB.
+// tallest is the number of rows of the tallest micro-kernel in use. Eight rows by two
+// panels of AVX-512 reach the peak; more rows would fall into the same cache set for
+// strides that are a multiple of 4 KiB.
 var tallest = tallestFor(wide)
 
 func tallestFor(wide bool) int {
@@ -20,7 +20,7 @@ func panelsFor(rows int) int {
 	switch {
 	case rows == 1:
 		return 4
-	case rows <= 3:
+	case rows <= 3 || wide:
 		return 2
 	}
 	return 1
@@ -71,6 +71,16 @@ func multiplyAVX512(rows, panels, k int, a *float32, lda, ks int, b *float32, st
 		multiply2x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
 	case rows == 3 && panels > 1:
 		multiply3x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 4 && panels > 1:
+		multiply4x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 5 && panels > 1:
+		multiply5x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 6 && panels > 1:
+		multiply6x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 7 && panels > 1:
+		multiply7x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+	case rows == 8 && panels > 1:
+		multiply8x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
 	case rows == 1:
 		multiply1x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
 	case rows == 2:

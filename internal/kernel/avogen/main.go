@@ -11,6 +11,9 @@ func main() {
 	for rows := 1; rows <= 8; rows++ {
 		avx512.multiply(rows, 1)
 	}
+	for rows := 4; rows <= 8; rows++ {
+		avx512.multiply(rows, 2)
+	}
 	for _, u := range []unit{avx2, avx512} {
 		u.multiply(1, 4)
 		u.multiply(2, 2)

@@ -31,9 +31,11 @@ func (u unit) bytes() int { return 64 / u.registers }
 // multiply emits a micro-kernel: rows × panels·16 elements of C, held in registers, one
 // fused multiply-add per element and value of k, in the order of k. Strides are in bytes.
 //
-// A multiply-add is ready after four cycles and two (AVX2) or one (AVX-512 on Zen 4) start
-// per cycle: fewer than eight (four) sums leave the unit waiting, which is why few rows
-// are multiplied with several panels.
+// A multiply-add is ready after four cycles and two start per cycle (one of AVX-512 on
+// Zen 4): fewer than eight (four) sums leave the unit waiting, which is why few rows are
+// multiplied with several panels. And a cycle has two loads: with one panel of AVX-512 a
+// multiply-add needs more than one, with two panels five loads serve eight, so that many
+// rows take two panels there as well.
 func (u unit) multiply(rows, panels int) {
 	name := fmt.Sprintf("multiply%dx%d%s", rows, panels*16, u.suffix)
 	TEXT(name, NOSPLIT, "func(k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc int, add int)")
