@@ -101,25 +101,6 @@ func readReplace(raw json.RawMessage) (r replace, err error) {
 	return r, nil
 }
 
-// unicodeForm brings text to a normal form of Unicode.
-func unicodeForm(p piece, form norm.Form) piece {
-	switch {
-	case form.IsNormalString(p.text):
-		return p
-	case p.ends == nil:
-		p.text = form.String(p.text)
-		return p
-	}
-	r := rewrite(p)
-	var segments norm.Iter
-	segments.InitString(form, p.text)
-	for !segments.Done() {
-		text := segments.Next()
-		r.put(string(text), segments.Pos()-r.at)
-	}
-	return r.done()
-}
-
 // lowercase maps each character by itself: unlike strings.ToLower it knows the one that
 // becomes two.
 func lowercase(p piece) piece {

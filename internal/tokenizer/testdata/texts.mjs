@@ -16,5 +16,6 @@ export function random(count) {
     "\u4f60\u597d", "\u3053\u3093", "\ud55c\uad6d", "\u1112\u1161\u11ab", "\u0417\u0434\u0440\u0430\u0432\u0441\u0442\u0432\u0443\u0439", "\u0645\u0631\u062d\u0628\u0627", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0928\u092e\u0938\u094d\u0924\u0947", "\ud83d\ude00", "\ud83d\udc69\u200d\ud83d\udcbb", "\ud83c\uddeb\ud83c\uddf7", "\u200b", "\u200d", "\ufeff", "\ufffd", "\u0000", "\u0001", "\u007f", "\u0085", "\u2028"];
   let state = 1;
   const next = (n) => (state = (state * 48271) % 2147483647) % n;
-  return Array.from({ length: count }, () => Array.from({ length: 1 + next(12) }, () => pieces[next(pieces.length)]).join(""));
+  const marks = (n) => "\u0301\u0316\u0323".repeat(n); // more than some libraries keep together
+  return ["xe" + marks(20) + "y\u0301", marks(12), ...Array.from({ length: count }, () => Array.from({ length: 1 + next(12) }, () => pieces[next(pieces.length)]).join(""))];
 }
