@@ -1,9 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stargate/internal/gguf"
 )
 
 // gpt2 is the vocabulary of GPT-2, from a GGUF file beside the checkout; tests that need it
@@ -24,18 +23,11 @@ func gpt2(t testing.TB) *Tokenizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strings, err := ggufStrings(data)
+	f, err := gguf.Read(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	vocab := map[string]int{}
-	for id, token := range strings["tokenizer.ggml.tokens"] {
-		vocab[token] = id
-	}
-	text, err := json.Marshal(map[string]any{
-		"pre_tokenizer": json.RawMessage(gpt2ByteLevel), "decoder": json.RawMessage(gpt2ByteLevel),
-		"model": map[string]any{"type": "BPE", "vocab": vocab, "merges": strings["tokenizer.ggml.merges"]},
-	})
+	text, err := f.TokenizerJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,54 +39,6 @@ func gpt2(t testing.TB) *Tokenizer {
 }
 
 const gpt2Dir = "../../../shared/data/tokenizers"
-
-// ggufStrings reads the arrays of strings in a GGUF file's metadata.
-func ggufStrings(data []byte) (map[string][]string, error) {
-	r := bytes.NewReader(data)
-	failed := error(nil)
-	number := func(size int) uint64 {
-		var b [8]byte
-		if _, err := r.Read(b[:size]); err != nil && failed == nil {
-			failed = err
-		}
-		return binary.LittleEndian.Uint64(b[:])
-	}
-	text := func() string {
-		b := make([]byte, min(number(8), uint64(len(data))))
-		if _, err := r.Read(b); err != nil && failed == nil && len(b) > 0 {
-			failed = err
-		}
-		return string(b)
-	}
-	const stringType, arrayType = 8, 9
-	sizes := []int{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
-	number(4) // magic
-	number(4) // version
-	number(8) // tensors
-	arrays := map[string][]string{}
-	for range number(8) {
-		key, kind := text(), number(4)
-		switch kind {
-		case stringType:
-			text()
-		case arrayType:
-			kind, n := number(4), number(8)
-			for range n {
-				if kind == stringType {
-					arrays[key] = append(arrays[key], text())
-				} else {
-					number(sizes[kind])
-				}
-			}
-		default:
-			number(sizes[kind])
-		}
-		if failed != nil {
-			return nil, fmt.Errorf("gguf: %s: %w", key, failed)
-		}
-	}
-	return arrays, nil
-}
 
 // llama.cpp's test vectors for GPT-2's vocabulary.
 func TestGPT2(t *testing.T) {
