@@ -54,7 +54,26 @@ type weights struct {
 // place is where a tensor is.
 type place struct {
 	file string
-	*safetensors.File
+	Tensors
+	raw *safetensors.File // nil where the bytes cannot be used as they are
+}
+
+// Tensors are arrays by name that can be had in float32: those of a safetensors file, or of a
+// GGUF file seen as a Hugging Face directory.
+type Tensors interface {
+	Names() []string
+	Shape(name string) (shape []int, ok bool)
+	Decode(dst []float32, name string) error // dst has the tensor's number of elements
+}
+
+// FromTensors makes a model of configuration c of tensors under Hugging Face's names, held to
+// the same rules as those of [Load]. Errors call them file.
+func FromTensors(c Config, file string, t Tensors) (*Model, error) {
+	w := &weights{list: file, places: map[string]place{}}
+	for _, name := range t.Names() {
+		w.places[name] = place{file, t, nil}
+	}
+	return w.model(c)
 }
 
 // openWeights finds the tensors of a directory. As in transformers, a single file goes before
@@ -65,7 +84,7 @@ func openWeights(dir fs.FS) (*weights, error) {
 	switch {
 	case err == nil:
 		for _, name := range file.Names() {
-			w.places[name] = place{WeightsFile, file}
+			w.places[name] = place{WeightsFile, file, file}
 		}
 		return w, nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -113,7 +132,7 @@ func (w *weights) openIndex(dir fs.FS, text []byte) error {
 		if _, ok := opened[name].Shape(tensor); !ok {
 			return fmt.Errorf("%s: no tensor %s, which %s places there", name, tensor, IndexFile)
 		}
-		w.places[tensor] = place{name, opened[name]}
+		w.places[tensor] = place{name, opened[name], opened[name]}
 	}
 	for _, name := range slices.Sorted(maps.Keys(opened)) {
 		for _, tensor := range opened[name].Names() {

@@ -60,7 +60,7 @@ func (w *weights) stored(c Config) (*Stored, error) {
 			}
 			continue
 		}
-		data, format, err := from.Raw(p.Name)
+		data, format, err := from.raw.Raw(p.Name)
 		if err != nil {
 			return nil, from.wrap(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"stargate/internal/chattemplate"
@@ -94,9 +95,13 @@ var ErrClosed = errors.New("the model is closed")
 // templateFile is where newer directories keep the chat template.
 const templateFile = "chat_template.jinja"
 
-// OpenDir opens a Hugging Face directory on disk.
+// OpenDir opens a Hugging Face directory on disk, or a GGUF file ([OpenGGUF]).
 func OpenDir(dir string, o Options) (*Model, error) {
-	m, err := Open(os.DirFS(dir), o)
+	open := func() (*Model, error) { return Open(os.DirFS(dir), o) }
+	if strings.EqualFold(filepath.Ext(dir), ".gguf") {
+		open = func() (*Model, error) { return OpenGGUF(dir, o) }
+	}
+	m, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
