@@ -51,7 +51,7 @@ func (p *promptLogProbs) entry(b []byte, id int32, lp float64, rank int) []byte 
 		b = append(b, "null"...)
 	}
 	b = append(b, `,"decoded_token":`...)
-	b = appendText(b, p.model.Decode([]int32{id}))
+	b = appendText(b, p.model.Piece(id))
 	return append(b, '}')
 }
 
@@ -91,13 +91,13 @@ func (t *textLogProbs) add(m *local.Model, drawn []local.Drawn, offset *int) {
 	for _, d := range drawn {
 		top := map[string]float64{}
 		for _, a := range d.Alternatives {
-			text := m.Decode([]int32{a.ID})
+			text := m.Piece(a.ID)
 			if _, ok := top[text]; !ok { // different tokens may read the same
 				top[text] = finite(a.LogProb)
 			}
 		}
 		lp := finite(d.LogProb)
-		text := m.Decode([]int32{d.ID})
+		text := m.Piece(d.ID)
 		top[text] = lp
 		t.append(text, &lp, top, offset)
 	}
@@ -143,7 +143,7 @@ type tokenLogProb struct {
 }
 
 func newTokenLogProb(m *local.Model, id int32, lp float64) tokenLogProb {
-	text := m.Decode([]int32{id})
+	text := m.Piece(id)
 	t := tokenLogProb{Token: text, LogProb: finite(lp), Bytes: make([]int, len(text))}
 	for i := range len(text) {
 		t.Bytes[i] = int(text[i])

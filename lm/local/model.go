@@ -225,6 +225,10 @@ func (m *Model) Encode(chat lm.Chat, loss []int) (ids []int32, mask []bool, err 
 // Decode is the text of tokens, special ones included.
 func (m *Model) Decode(ids []int32) string { return m.codec.tokens.Decode(ids, false) }
 
+// Piece is the text that a token adds in the middle of a text. Decode of the token alone may be
+// shorter: vocabularies of SentencePiece's lose a space at the beginning.
+func (m *Model) Piece(id int32) string { return m.codec.tokens.Piece(id, false) }
+
 // Digest names what the model computes: the SHA-256 of shape, weights, tokenizer and
 // template, in hexadecimal. How the weights are stored does not matter.
 func (m *Model) Digest() string { return m.digest() }

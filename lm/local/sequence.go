@@ -128,7 +128,7 @@ func (s *sequence) advance(c *codec) (finished bool, err error) {
 		d.finish = lm.FinishStop
 	default:
 		s.tokens = append(s.tokens, id)
-		if d.extend(c.tokens.Decode([]int32{id}, true)) {
+		if d.extend(c.tokens.Piece(id, true)) {
 			d.finish = lm.FinishStop
 		} else if len(s.tokens)-s.prompt == d.most {
 			d.finish = lm.FinishLength

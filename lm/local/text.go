@@ -60,20 +60,17 @@ func (c *codec) target(chat lm.Chat, target string) (ids []int32, context int, e
 	if at < 0 {
 		return nil, 0, fmt.Errorf("the chat template changes the text of an answer; this model cannot score: %w", lm.ErrCannotScore)
 	}
-	ids = c.tokens.Encode(joint, true)
+	ids, ends := c.tokens.EncodeOffsets(joint, true)
 	before := c.tokens.Encode(prompt, true)
 	if len(before) > len(ids) || !slices.Equal(before, ids[:len(before)]) {
 		return nil, 0, fmt.Errorf("the prompt's %d tokens are not the first of prompt and answer together: the tokenizer merges across the border: %w", len(before), lm.ErrCannotScore)
-	}
-	ends, err := c.offsets(ids, joint)
-	if err != nil {
-		return nil, 0, err
 	}
 	last, ok := slices.BinarySearch(ends, len(prompt)+at+len(content))
 	if !ok {
 		return nil, 0, fmt.Errorf("a token crosses the end of the target: the tokenizer merges it with what the template puts behind: %w", lm.ErrCannotScore)
 	}
-	// Empty tokens cannot occur inside a text, so the first token that ends there is the last.
+	// A token without text of its own stands only where a text begins, so the first token that
+	// ends there is the last.
 	if ids = ids[:last+1]; len(ids) == len(before) {
 		return nil, 0, lm.ErrEmptyTarget
 	}
@@ -92,12 +89,8 @@ func (c *codec) masked(chat lm.Chat, loss []int) (ids []int32, mask []bool, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	ids = c.tokens.Encode(text, true)
+	ids, ends := c.tokens.EncodeOffsets(text, true)
 	mask = make([]bool, len(ids))
-	ends, err := c.offsets(ids, text)
-	if err != nil {
-		return nil, nil, err
-	}
 	for _, s := range spans {
 		if !slices.Contains(loss, s.Message) {
 			continue
@@ -132,18 +125,4 @@ func (c *codec) turnEnd(text string, s chattemplate.Span) int {
 		return s.End
 	}
 	return s.Start + end
-}
-
-// offsets is the byte at which each token ends in text.
-func (c *codec) offsets(ids []int32, text string) ([]int, error) {
-	ends := make([]int, len(ids))
-	at := 0
-	for i := range ids {
-		at += len(c.tokens.Decode(ids[i:i+1], false))
-		ends[i] = at
-	}
-	if at != len(text) {
-		return nil, fmt.Errorf("the tokens spell %d bytes of a text of %d: the tokenizer changes the text", at, len(text))
-	}
-	return ends, nil
 }
