@@ -1,4 +1,4 @@
-.PHONY: all check test race bench fuzz soak golden parity generate clean
+.PHONY: all check test race bench compat fuzz soak golden parity generate clean
 
 all: check test
 
@@ -13,8 +13,13 @@ test: ## what CI runs
 race: ## the tests under the race detector
 	CGO_ENABLED=1 go test -race ./...
 
-bench: ## engine speed, beside PyTorch where python3-torch is installed
-	go test -run '^$$' -bench . -benchtime 3x ./internal/kernel ./internal/llama ./lm/local
+bench: ## one table: engine speed beside PyTorch and OpenBLAS (apt-get install python3-torch)
+	go run ./internal/bench
+
+compat: ## what is written, loaded by Hugging Face's libraries where they are installed
+	rm -rf bin/compat && go run ./internal/compat -out bin/compat
+	/usr/bin/python3 internal/compat/hf_check.py bin/compat
+	NODE_PATH=$${NODE_PATH:-node_modules} node internal/compat/hf_check.mjs bin/compat
 
 fuzz: ## every fuzz target, a minute each
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \

@@ -1,0 +1,12 @@
+// Command bench prints one table: the speed and memory of the embedded engine on config S,
+// beside a plain model in PyTorch (peer_torch.py) and OpenBLAS where the machine has them.
+//
+//	go run ./internal/bench                 two threads, five rounds
+//	go run ./internal/bench -cpu            one thread, the processor's time: for a busy machine
+//	go run ./internal/bench -only decode    some rows
+//
+// Each number is taken in a process of its own, ours and the peers' in turns; the table
+// shows medians over the rounds, and a ratio is the median of the ratios within a round.
+// The peer is PyTorch as it is; "tuned" is the same with a malloc that keeps what it has
+// freed, which helps it much. "met" is said of both. The peer of a product is OpenBLAS.
+package main

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func main() {
+	if what := os.Getenv(childVariable); what != "" {
+		value, err := measure(strings.Fields(what))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		fmt.Println(value)
+		return
+	}
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 5, "`times` that ours and the peers take turns")
+	flag.IntVar(&o.threads, "threads", 2, "threads of every side")
+	flag.BoolVar(&o.cpu, "cpu", false, "one thread, and the processor's time instead of the wall's")
+	flag.StringVar(&o.only, "only", "", "only the rows whose name has this `word`")
+	flag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
+	flag.Parse()
+	if o.cpu {
+		o.threads = 1
+	}
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	rounds, threads int
+	cpu             bool
+	only, python    string
+}
+
+func run(o options) error {
+	sides, err := newSides(o)
+	if err != nil {
+		return err
+	}
+	fmt.Println(sides.heading())
+	t := &table{out: os.Stdout, sides: sides}
+	t.head()
+	for _, r := range rows {
+		if strings.Contains(r.name, o.only) {
+			if err := t.add(r); err != nil {
+				return err
+			}
+		}
+	}
+	t.foot()
+	return nil
+}
+
+// load is the number of processes that wanted a core in the last minute, "" where the
+// system does not tell.
+func load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(data), " ")
+	if _, err := strconv.ParseFloat(first, 64); err != nil {
+		return ""
+	}
+	return first
+}
