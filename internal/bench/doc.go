@@ -7,6 +7,7 @@
 //
 // Each number is taken in a process of its own, ours and the peers' in turns; the table
 // shows medians over the rounds, and a ratio is the median of the ratios within a round.
-// The peer is PyTorch as it is; "tuned" is the same with a malloc that keeps what it has
-// freed, which helps it much. "met" is said of both. The peer of a product is OpenBLAS.
+// The peer is PyTorch as it is. "Tuned" is the same with a malloc that keeps what it has
+// freed and with OpenMP's threads asleep while OpenBLAS has work for its own: each helps it
+// much. "met" is said of both. The peer of a product is OpenBLAS.
 package main

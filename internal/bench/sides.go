@@ -59,7 +59,7 @@ func newSides(o options) (*sides, error) {
 		}
 	}
 	s.all = append(s.all, side{"PyTorch", python()},
-		side{"PyTorch, tuned", python("MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_TOP_PAD_=268435456")})
+		side{"PyTorch, tuned", python("MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_TOP_PAD_=268435456", "OMP_WAIT_POLICY=passive")})
 	s.blas = &side{"OpenBLAS", python()}
 	return s, nil
 }
