@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"stargate/ledger"
 	"stargate/lm"
@@ -63,6 +64,12 @@ type tuned struct {
 	Log    lm.TuneLog `json:"log"`
 }
 
+// A fine-tune that takes long keeps checkpoints beside the model it makes, until it is made.
+const (
+	trainingSuffix  = ".training"
+	checkpointEvery = 30 * time.Second
+)
+
 // Tune makes models/<name>, or opens it if an earlier session finished it. The model is
 // always read back from its directory, so that a resumed run uses the very same weights.
 func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h lm.Hyper) (lm.Generator, lm.TuneLog, error) {
@@ -72,7 +79,7 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	}
 	dir := filepath.Join(b.models.dir, name)
 	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
-		out, log, err := b.model.Tune(ctx, name, examples, h)
+		out, log, err := b.model.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery})
 		if err != nil {
 			return tuned{}, err
 		}
@@ -84,6 +91,9 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 		return tuned{m.Digest(), log}, publish(m, dir)
 	})
 	if err != nil {
+		return nil, lm.TuneLog{}, err
+	}
+	if err := os.RemoveAll(dir + trainingSuffix); err != nil { // the ledger has the fine-tune now
 		return nil, lm.TuneLog{}, err
 	}
 	m, err := local.OpenDir(dir, local.Options{Engine: b.models.engine})

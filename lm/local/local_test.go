@@ -23,11 +23,19 @@ import (
 // what it reads.
 func testWeights(t testing.TB, vocab int) *llama.Model {
 	t.Helper()
+	w, err := randomWeights(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func randomWeights(vocab int) (*llama.Model, error) {
 	end := int32(1)
 	w, err := llama.NewModel(llama.Config{ModelType: "mistral", VocabSize: vocab, HiddenSize: 32, IntermediateSize: 48, NumHiddenLayers: 2,
 		NumAttentionHeads: 4, NumKeyValueHeads: 2, HeadDim: 8, MaxPositionEmbeddings: 256, EOSTokenID: &end})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	w.Init(3)
 	for _, p := range w.Params() {
@@ -37,7 +45,7 @@ func testWeights(t testing.TB, vocab int) *llama.Model {
 			}
 		}
 	}
-	return w
+	return w, nil
 }
 
 // testFiles are a tokenizer with the built-in model's template.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -22,14 +23,20 @@ import (
 // Examples are encoded, shuffled and split by their keys: the same set in another order
 // gives the same model.
 func (m *Model) Tune(ctx context.Context, name string, examples []lm.Example, h lm.Hyper) (lm.Generator, lm.TuneLog, error) {
-	tuned, log, err := m.tune(ctx, examples, h)
+	return m.TuneWithCheckpoints(ctx, name, examples, h, Checkpoints{})
+}
+
+// TuneWithCheckpoints is Tune that goes on where an earlier call with the same model,
+// examples and hyperparameters was stopped, and ends with the same bits as one that never was.
+func (m *Model) TuneWithCheckpoints(ctx context.Context, name string, examples []lm.Example, h lm.Hyper, c Checkpoints) (lm.Generator, lm.TuneLog, error) {
+	tuned, log, err := m.tune(ctx, examples, h, c)
 	if err != nil {
 		return nil, log, fmt.Errorf("tune %s: %w", name, err)
 	}
 	return tuned, log, nil
 }
 
-func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*Model, lm.TuneLog, error) {
+func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper, c Checkpoints) (*Model, lm.TuneLog, error) {
 	var log lm.TuneLog
 	if err := checkHyper(h); err != nil {
 		return nil, log, err
@@ -54,24 +61,38 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper) (*M
 	if err != nil {
 		return nil, log, err
 	}
-	if log.EvalLossBase, err = f.mean(ctx, held); err != nil {
+	saved, err := c.open(m, examples, h)
+	if err != nil {
 		return nil, log, err
+	}
+	if found, err := saved.restore(f, &log); err != nil {
+		return nil, log, err
+	} else if !found {
+		if log.EvalLossBase, err = f.mean(ctx, held); err != nil {
+			return nil, log, fmt.Errorf("held-out loss: %w", err)
+		}
 	}
 	perEpoch := (len(train) + h.BatchSize - 1) / h.BatchSize
 	total := h.Epochs * perEpoch
 	schedule := optim.Schedule{Base: h.LearningRate, Warmup: int(math.Ceil(h.WarmupRatio * float64(total))), Total: total}
 	for epoch := range h.Epochs {
 		shuffle(train, h.Seed, epoch)
-		for batch := range slices.Chunk(train, h.BatchSize) {
+		for i, batch := range slices.Collect(slices.Chunk(train, h.BatchSize)) {
+			if epoch*perEpoch+i < len(log.Steps) {
+				continue // done before the checkpoint
+			}
 			step := lm.TuneStep{Step: len(log.Steps) + 1, LearningRate: schedule.LR(len(log.Steps))}
 			if step.Loss, step.GradNorm, err = f.step(ctx, batch, step.LearningRate); err != nil {
 				return nil, log, fmt.Errorf("step %d of %d: %w", step.Step, total, err)
 			}
 			log.Steps = append(log.Steps, step)
+			if err := saved.write(f, log, step.Step == total); err != nil {
+				return nil, log, err
+			}
 		}
 	}
 	if log.EvalLoss, err = f.mean(ctx, held); err != nil {
-		return nil, log, err
+		return nil, log, fmt.Errorf("held-out loss: %w", err)
 	}
 	o := m.opts
 	o.Engine = m.engine
@@ -169,6 +190,7 @@ type fit struct {
 	engine    *Engine
 	model     *llama.Model
 	trainer   *llama.Trainer
+	tensors   []optim.Tensor // what is trained
 	optimizer *optim.AdamW
 	low       *lowRank // nil: all weights are trained
 }
@@ -180,20 +202,19 @@ func (m *Model) newFit(h lm.Hyper) (*fit, error) {
 		f.model = base.Clone()
 	}
 	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
-	var tensors []optim.Tensor
 	if h.LoRA != nil {
 		var err error
 		if f.low, err = newLowRank(*h.LoRA, h.Seed, base, f.model, f.trainer.Gradient()); err != nil {
 			return nil, err
 		}
-		tensors = f.low.tensors()
+		f.tensors = f.low.tensors()
 	} else {
 		gradient := f.trainer.Gradient().Params()
 		for i, p := range f.model.Params() {
-			tensors = append(tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
+			f.tensors = append(f.tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
 		}
 	}
-	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, tensors)
+	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, f.tensors)
 	return f, nil
 }
 
@@ -229,12 +250,25 @@ func (f *fit) step(ctx context.Context, batch []encoded, rate float64) (loss, no
 			return sum, err
 		})
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, f.blame(ctx, batch, err)
 		}
 		loss += sum
 	}
 	f.engine.do(func(p *kernel.Pool) { norm, err = f.update(p, rate) })
 	return loss / float64(n), norm, err
+}
+
+// blame adds the key of the first example whose loss is not finite to an error about the batch.
+func (f *fit) blame(ctx context.Context, batch []encoded, err error) error {
+	if !errors.Is(err, lm.ErrNonFinite) {
+		return err
+	}
+	for _, x := range batch {
+		if _, own := f.mean(ctx, []encoded{x}); errors.Is(own, lm.ErrNonFinite) {
+			return fmt.Errorf("example %q: %w", x.key, own)
+		}
+	}
+	return err
 }
 
 // update is an optimiser step with the gradient as it stands.
@@ -261,7 +295,7 @@ func (f *fit) mean(ctx context.Context, xs []encoded) (float64, error) {
 			return sum, err
 		})
 		if err != nil {
-			return 0, fmt.Errorf("held-out loss: %w", err)
+			return 0, err
 		}
 		loss += sum
 	}

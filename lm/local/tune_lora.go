@@ -52,6 +52,14 @@ func (f *lowRank) backward(p *kernel.Pool) error { return f.adapter.Gradient(p, 
 
 func (f *lowRank) merge(p *kernel.Pool) error { return f.adapter.Merge(p, f.merged, f.base) }
 
+// merge brings the model up to what has been trained.
+func (f *fit) merge() (err error) {
+	if f.low != nil {
+		f.engine.do(func(p *kernel.Pool) { err = f.low.merge(p) })
+	}
+	return err
+}
+
 // adapter is what was trained, nil after full fine-tuning.
 func (f *fit) adapter() *lora.Adapter {
 	if f.low == nil {
