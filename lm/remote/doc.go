@@ -1,0 +1,2 @@
+// Package remote plays roles with models behind HTTP.
+package remote
