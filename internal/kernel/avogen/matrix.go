@@ -15,14 +15,15 @@ const unroll = 4
 type unit struct {
 	suffix    string
 	registers int // vector registers that hold the columns of one panel
+	file      int // vector registers there are; avo would take more, which AVX2 cannot encode
 	new       func() VecVirtual
 	zero      func(VecVirtual)
 }
 
 var (
-	avx2 = unit{"AVX2", 2, YMM, func(v VecVirtual) { VXORPS(v, v, v) }}
+	avx2 = unit{"AVX2", 2, 16, YMM, func(v VecVirtual) { VXORPS(v, v, v) }}
 	// VXORPS of ZMM registers would ask for AVX512DQ.
-	avx512 = unit{"AVX512", 1, ZMM, func(v VecVirtual) { VPXORD(v, v, v) }}
+	avx512 = unit{"AVX512", 1, 32, ZMM, func(v VecVirtual) { VPXORD(v, v, v) }}
 )
 
 // bytes is the size of a register.
@@ -107,6 +108,18 @@ func (u unit) multiply(rows, panels int) {
 			VBROADCASTSS(element(0), values[0])
 			for q := range columns {
 				VFMADD231PS(column(q, i*64), values[0], sum[0][q])
+			}
+		} else if rows*columns+columns+1 > u.file { // hold the elements of A, not those of B
+			left, right := make([]VecVirtual, rows), u.new()
+			for r := range left {
+				left[r] = u.new()
+				VBROADCASTSS(element(r), left[r])
+			}
+			for q := range columns {
+				VMOVUPS(column(q, i*64), right)
+				for r := range left {
+					VFMADD231PS(right, left[r], sum[r][q])
+				}
 			}
 		} else {
 			right := make([]VecVirtual, columns)
