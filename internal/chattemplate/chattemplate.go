@@ -22,8 +22,9 @@ type Vars struct{ BOS, EOS string }
 
 // Template is a parsed template, safe for concurrent use.
 type Template struct {
-	jinja    jinja
-	literals []string // strings the template's code mentions
+	jinja      jinja
+	literals   []string // strings the template's code mentions
+	generation bool     // it marks the assistant's words
 
 	mu        sync.RWMutex
 	skeletons map[shape]*skeleton // nil for shapes that only Jinja can render
@@ -35,7 +36,7 @@ func New(source string, vars Vars) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Template{jinja: j, literals: literalsOf(source), skeletons: map[shape]*skeleton{}}, nil
+	return &Template{jinja: j, literals: literalsOf(source), generation: hasGeneration(source), skeletons: map[shape]*skeleton{}}, nil
 }
 
 // Render is the text of a conversation; with addGenerationPrompt it ends where the

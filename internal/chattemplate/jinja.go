@@ -30,7 +30,7 @@ func parseJinja(source string, vars Vars) (j jinja, err error) {
 	settings.TrimBlocks, settings.LeftStripBlocks = true, true
 	template, err := exec.NewTemplate(templateName, settings, alone(source), &exec.Environment{
 		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables),
-		Filters: filters, Tests: builtins.Tests, ControlStructures: builtins.ControlStructures, Methods: methods,
+		Filters: filters, Tests: builtins.Tests, ControlStructures: controlStructures, Methods: methods,
 	})
 	if err != nil {
 		return jinja{}, fmt.Errorf("%w: %w", ErrTemplate, err)
@@ -38,19 +38,26 @@ func parseJinja(source string, vars Vars) (j jinja, err error) {
 	return jinja{template, vars}, nil
 }
 
-func (j jinja) render(chat []lm.Message, addGenerationPrompt bool) (text string, err error) {
+func (j jinja) render(chat []lm.Message, addGenerationPrompt bool) (string, error) {
+	return j.execute(chat, map[string]any{"add_generation_prompt": addGenerationPrompt})
+}
+
+// renderMarked is render of a whole conversation with marks around what {% generation %} blocks give.
+func (j jinja) renderMarked(chat []lm.Message) (string, error) {
+	return j.execute(chat, map[string]any{"add_generation_prompt": false, markVariable: true})
+}
+
+func (j jinja) execute(chat []lm.Message, vars map[string]any) (text string, err error) {
 	defer recovered("render", &err)
 	messages := make(list, len(chat))
 	for i, m := range chat {
 		messages[i] = map[string]any{"role": string(m.Role), "content": m.Content}
 	}
 	var raised error // gonja turns errors into text; keep the one the template asked for
-	vars := map[string]any{
-		"messages": messages, "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
-		"raise_exception": func(why string) (string, error) {
-			raised = errors.New(why)
-			return "", raised
-		},
+	vars["messages"], vars["tools"], vars["documents"] = messages, nil, nil
+	vars["raise_exception"] = func(why string) (string, error) {
+		raised = errors.New(why)
+		return "", raised
 	}
 	// A token the model does not have is undefined, as in transformers.
 	for name, token := range map[string]string{"bos_token": j.vars.BOS, "eos_token": j.vars.EOS} {
