@@ -20,6 +20,13 @@ func NewQuestioner(model lm.Generator, prompts *prompt.Set, cfg Config) Question
 	return Questioner{model, prompts, cfg}
 }
 
+// WithPreamble is the same policy with or without the request for a personal answer before
+// its responses ([Config.ResponsePreamble]).
+func (q Questioner) WithPreamble(on bool) Questioner {
+	q.cfg.ResponsePreamble = on
+	return q
+}
+
 // Ask draws q_k ~ p_Q(q | t, q1, h1, …, q_{k-1}, h_{k-1}).
 func (q Questioner) Ask(ctx context.Context, name string, t Task, so []Turn, seed uint64) (lm.Completion, error) {
 	chat, err := q.prompts.Question(name, t.Text, turns(so))
@@ -49,15 +56,29 @@ type Roleplayer struct {
 	model   lm.Generator
 	prompts *prompt.Set
 	draw    Draw
+	among   []Roleplayer // not nil: one of these plays, and the fields above are unused
+	seed    uint64
 }
 
 // NewRoleplayer lets model play the Roleplayer.
 func NewRoleplayer(model lm.Generator, prompts *prompt.Set, cfg Config) Roleplayer {
-	return Roleplayer{model, prompts, cfg.Roleplayer}
+	return Roleplayer{model: model, prompts: prompts, draw: cfg.Roleplayer}
+}
+
+// OneOf is several Roleplayers, of which one plays each pair, in all its conversations: a
+// hash of the pair says which, so that about as many pairs have each.
+func OneOf(seed uint64, rs ...Roleplayer) Roleplayer {
+	if len(rs) == 1 {
+		return rs[0]
+	}
+	return Roleplayer{among: rs, seed: seed}
 }
 
 // Answer draws h_k ~ p_R(h | u, t, q1, h1, …, q_k).
 func (r Roleplayer) Answer(ctx context.Context, u Persona, t Task, so []Turn, q string, seed uint64) (lm.Completion, error) {
+	if n := len(r.among); n > 0 {
+		r = r.among[Seed(r.seed, "roleplayer", t.ID, u.ID)%uint64(n)]
+	}
 	chat, err := r.prompts.Answer(u.Name, u.Text, t.Text, turns(so), q)
 	if err != nil {
 		return lm.Completion{}, err

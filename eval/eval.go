@@ -36,6 +36,7 @@ type Input struct {
 	Judge        Judge
 	Truth        Truth                               // nil where it is not known
 	WinPairs     int                                 // pairs compared by the judge, balanced over lengths; 0 = none
+	Baselines    []Model                             // further policies that respond on m0's conversations, to be compared with
 	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
 }
@@ -82,7 +83,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 		e.Rated = append(e.Rated, rated)
 		e.count(rated)
 	}
-	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins} {
+	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines} {
 		if err := step(ctx, in); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,7 @@ type Result struct {
 	Models      []string         `json:"models"` // "m0", "m1", …
 	GoldLogProb []GoldLogProb    `json:"gold_logprob"`
 	WinRate     []WinRate        `json:"win_rate"`
+	Baselines   []Baseline       `json:"baselines,omitempty"`
 	Questions   []Questions      `json:"questions"`
 	Optimum     *Optimum         `json:"optimum"` // null where the world's truth is not known
 	Dropped     map[string]int   `json:"dropped"` // conversations and responses given up, by flaw

@@ -2,6 +2,8 @@ package eval
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +20,8 @@ import (
 //	d  trained on golds, the last model has at least the main run's log p(gold), less one
 //	   standard error, and a lower win rate
 //	e  with Q_BASE responding, the last win rate is above one half
-//	f  needs evaluations with other roleplayers
+//	f  with weaker Roleplayers at evaluation (the ablations "roleplayer-weak…") the last win
+//	   rate is lower than the main run's, and its interval still lies above one half
 func Shapes(main *Result, ablations map[string]*Result) []Shape {
 	return []Shape{
 		rises(main), wins(main),
@@ -39,8 +42,36 @@ func Shapes(main *Result, ablations map[string]*Result) []Shape {
 			w, ok := last(a)
 			return w.Rate > 0.5, "Q_BASE on the model's conversations: " + w.text(), ok
 		}),
-		{ID: "f", Evidence: "needs evaluations with other roleplayers"},
+		roleplayers(main, ablations),
 	}
+}
+
+// roleplayers is (f). Other Roleplayers than weaker ones are told in its evidence only.
+func roleplayers(main *Result, ablations map[string]*Result) Shape {
+	own, ok := last(main)
+	if !ok {
+		return Shape{ID: "f", Evidence: "no comparisons"}
+	}
+	seen, weaker := true, false
+	text := fmt.Sprintf("main run %.3f", own.Rate)
+	for _, name := range slices.Sorted(maps.Keys(ablations)) {
+		if !strings.HasPrefix(name, "roleplayer-") {
+			continue
+		}
+		w, ok := last(ablations[name])
+		if !ok {
+			continue
+		}
+		text += fmt.Sprintf("; %s %.3f [%.3f, %.3f]", name, w.Rate, w.Low, w.High)
+		if strings.HasPrefix(name, "roleplayer-weak") {
+			weaker = true
+			seen = seen && w.Rate < own.Rate && w.Low > 0.5
+		}
+	}
+	if !weaker {
+		return Shape{ID: "f", Evidence: "needs evaluations with weaker roleplayers (ablations roleplayer-weak…)"}
+	}
+	return Shape{"f", yes(seen), text}
 }
 
 func yes(b bool) *bool { return &b }

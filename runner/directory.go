@@ -24,15 +24,16 @@ var ErrOtherRun = errors.New("the directory holds another run")
 
 // Manifest says what a run is. Two runs with the same identity give the same result.
 type Manifest struct {
-	Schema     int               `json:"schema"` // of the run directory
-	Experiment Experiment        `json:"experiment"`
-	Seed       uint64            `json:"seed"`
-	Model      string            `json:"model"`  // digest of weights, tokenizer and template
-	Data       string            `json:"data"`   // digest of the splits
-	Source     Source            `json:"source"` // where they came from, for reopening
-	Prompts    map[string]string `json:"prompts"`
-	Identity   string            `json:"identity"` // digest of all of the above but Source
-	Version    string            `json:"version"`  // of the program that began the run
+	Schema     int                 `json:"schema"` // of the run directory
+	Experiment Experiment          `json:"experiment"`
+	Seed       uint64              `json:"seed"`
+	Model      string              `json:"model"`  // digest of weights, tokenizer and template
+	Data       string              `json:"data"`   // digest of the splits
+	Source     Source              `json:"source"` // where they came from, for reopening
+	Prompts    map[string]string   `json:"prompts"`
+	Roles      map[string][]string `json:"roles,omitempty"` // digests of players that are not the base model
+	Identity   string              `json:"identity"`        // digest of all of the above but Source
+	Version    string              `json:"version"`         // of the program that began the run
 }
 
 // Source is how to find a run's inputs again.

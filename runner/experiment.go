@@ -15,14 +15,16 @@ type Experiment struct {
 	Prompts    string          `yaml:"prompts" json:"prompts"`       // embedded prompt set
 	World      string          `yaml:"world" json:"world,omitempty"` // "nano": tasks, personas and golds of the built-in world
 	Data       dataset.Sizes   `yaml:"data" json:"data"`             // sizes of the splits
+	Roles      Roles           `yaml:"roles" json:"roles,omitzero"`  // who plays what
 	Algorithm  stargate.Config `yaml:"algorithm" json:"algorithm"`   // Algorithm 1
 	Evaluation Evaluation      `yaml:"evaluation" json:"evaluation"`
 }
 
 // Evaluation are the choices of section 5.
 type Evaluation struct {
-	WinPairs      int    `yaml:"win_pairs" json:"win_pairs"`           // pairs of the test split compared by the judge
-	ResponseModel string `yaml:"response_model" json:"response_model"` // "policy", or "base": Q_BASE answers on Q_η's conversations
+	WinPairs      int      `yaml:"win_pairs" json:"win_pairs"`             // pairs of the test split compared by the judge
+	ResponseModel string   `yaml:"response_model" json:"response_model"`   // "policy", or "base": Q_BASE answers on Q_η's conversations
+	Roleplayer    []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // else those of the training
 }
 
 // LoadExperiment resolves an experiment by name or path, with ablations after "+".

@@ -16,6 +16,8 @@ import (
 // models opens the models of a run on one engine and journals what they are asked.
 type models struct {
 	dir     string // where tuned models are kept
+	links   string // where the run names them, if they are kept with those of other runs
+	role    func(string) string
 	engine  *local.Engine
 	ledger  *ledger.Ledger
 	open    []*local.Model
@@ -55,7 +57,7 @@ type base struct {
 
 func (s *models) base(m *local.Model) *base {
 	s.digests["m0"] = m.Digest()
-	return &base{s.ledger.Generator("questioner", m.Digest(), m), s.ledger.Scorer("scorer", m.Digest(), m), m, s}
+	return &base{s.ledger.Generator(s.role("questioner"), m.Digest(), m), s.ledger.Scorer(s.role("scorer"), m.Digest(), m), m, s}
 }
 
 // tuned is what the ledger keeps of a fine-tune: the weights themselves are a directory.
@@ -77,7 +79,7 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	if err != nil {
 		return nil, lm.TuneLog{}, err
 	}
-	dir := filepath.Join(b.models.dir, name)
+	dir := b.models.place(name, key)
 	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
 		out, log, err := b.model.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery})
 		if err != nil {
@@ -105,7 +107,38 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 		return nil, lm.TuneLog{}, fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove the run directory and run again", dir, m.Digest(), done.Digest)
 	}
 	b.models.digests[name] = done.Digest
-	return b.models.ledger.Generator("questioner", done.Digest, m), done.Log, nil
+	if err := b.models.link(name, dir); err != nil {
+		return nil, lm.TuneLog{}, err
+	}
+	return b.models.ledger.Generator(b.models.role("questioner"), done.Digest, m), done.Log, nil
+}
+
+// place is the directory of a tuned model: under its name, or among those of several runs
+// under the name of the fine-tune's content.
+func (s *models) place(name, key string) string {
+	if s.links == "" {
+		return filepath.Join(s.dir, name)
+	}
+	return filepath.Join(s.dir, key[:16])
+}
+
+// link makes name in the run's own directory lead to a shared model.
+func (s *models) link(name, dir string) error {
+	if s.links == "" {
+		return nil
+	}
+	at := filepath.Join(s.links, name)
+	target, err := filepath.Rel(s.links, dir)
+	if err != nil {
+		return fmt.Errorf("model %s: %w", name, err)
+	}
+	if there, err := os.Readlink(at); err == nil && there == target {
+		return nil
+	}
+	if err := os.RemoveAll(at); err != nil {
+		return fmt.Errorf("model %s: %w", name, err)
+	}
+	return os.Symlink(target, at)
 }
 
 // publish saves a model so that its directory is there whole or not at all.

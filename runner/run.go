@@ -23,7 +23,8 @@ type Options struct {
 	Resolved   *Experiment // instead of Experiment: that of a manifest
 	Out        string      // run directory; "" = runs/<experiment>, with the seed if it is not 0
 	Seed       uint64
-	Workers    int // 0 = one per processor; changes no result
+	Workers    int    // 0 = one per processor; changes no result
+	Share      string // directory of model calls and tuned models that several runs share; "" = the run's own; changes no result
 	Version    string
 	Source     Source
 	Observe    func(Event) // may be nil; called from several goroutines
@@ -60,15 +61,20 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	policies := []eval.Model{{Name: "m0", Policy: s.base.Questioner(s.config)}}
+	// The request for a personal answer is for the responses to train on only.
+	m0 := s.base.Questioner(s.config).WithPreamble(false)
+	policies := []eval.Model{{Name: "m0", Policy: m0}}
 	for _, it := range iterations {
-		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy})
+		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy.WithPreamble(false)})
 	}
 	in := eval.Input{
 		Experiment: s.experiment.Name,
-		Config:     s.config, Base: s.base, Models: policies, Roleplayer: s.roleplayer, Test: s.data.Test,
+		Config:     s.config, Base: s.base, Models: policies, Roleplayer: s.evaluator, Test: s.data.Test,
 		Judge: s.judge(), WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
 		Observe: func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) },
+	}
+	if s.config.ResponsePreamble {
+		in.Baselines = []eval.Model{{Name: "m0 with the preamble", Policy: m0.WithPreamble(true)}}
 	}
 	if s.data.world != nil {
 		in.Truth = s.data.world
@@ -103,6 +109,8 @@ type session struct {
 	models     *models
 	base       stargate.Base
 	roleplayer stargate.Roleplayer
+	evaluator  stargate.Roleplayer // the Roleplayer of the evaluation
+	shared     bool                // the ledger is also that of other runs
 	judgeModel lm.Generator
 	clock      *clock
 	notify     func(Event)
@@ -144,22 +152,61 @@ func open(o Options) (_ *session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: model.Digest(), Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version}
+	trainers, err := s.seats("roles: roleplayer", s.experiment.Roles.Roleplayer)
+	if err != nil {
+		return nil, err
+	}
+	others := s.experiment.Evaluation.Roleplayer
+	evaluators := trainers
+	if len(others) > 0 {
+		if evaluators, err = s.seats("evaluation: roleplayer", others); err != nil {
+			return nil, err
+		}
+	}
+	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: model.Digest(), Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version,
+		Roles: rolesOf(map[string][]string{"roleplayer": digestsOf(s.experiment.Roles.Roleplayer, trainers), "evaluation roleplayer": digestsOf(others, evaluators)})}
 	if err = s.manifest.identify(); err != nil {
 		return nil, err
 	}
 	if err = openDirectory(s.dir, &s.manifest); err != nil {
 		return nil, err
 	}
-	s.ledger, err = ledger.Open(filepath.Join(s.dir, ledgerFile), ledger.Identity{Name: s.experiment.Name, Digest: s.manifest.Identity})
-	if err != nil {
+	if err = s.openLedger(o.Share); err != nil {
 		return nil, err
 	}
 	s.models.ledger = s.ledger
+	s.models.role = s.role
 	s.base = stargate.NewBase(s.models.base(model), s.prompts)
-	s.roleplayer = stargate.NewRoleplayer(s.ledger.Generator("roleplayer", model.Digest(), model), s.prompts, s.config)
-	s.judgeModel = s.ledger.Generator("judge", model.Digest(), model)
+	if s.roleplayer, err = s.play("roleplayer", trainers); err != nil {
+		return nil, err
+	}
+	if s.evaluator, err = s.play("roleplayer", evaluators); err != nil {
+		return nil, err
+	}
+	s.judgeModel = s.ledger.Generator(s.role("judge"), model.Digest(), model)
 	return s, nil
+}
+
+// openLedger opens the run's own ledger, or one that it shares with other runs. Calls and
+// fine-tunes are named by their content, so sharing changes only what is asked again.
+func (s *session) openLedger(share string) (err error) {
+	path, id := filepath.Join(s.dir, ledgerFile), ledger.Identity{Name: s.experiment.Name, Digest: s.manifest.Identity}
+	if share != "" {
+		s.shared = true
+		s.models.dir, s.models.links = filepath.Join(share, modelsDir), s.models.dir
+		if err := os.MkdirAll(s.models.dir, 0o755); err != nil {
+			return fmt.Errorf("shared directory: %w", err)
+		}
+		path, id = filepath.Join(share, ledgerFile), ledger.Identity{Name: "calls that several runs share", Digest: "shared"}
+	}
+	s.ledger, err = ledger.Open(path, id)
+	return err
+}
+
+// rolesOf leaves out roles without players of their own.
+func rolesOf(all map[string][]string) map[string][]string {
+	maps.DeleteFunc(all, func(_ string, digests []string) bool { return len(digests) == 0 })
+	return all
 }
 
 func defaultName(experiment string, seed uint64) string {
@@ -213,7 +260,11 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 		return report.Data{}, err
 	}
 	for _, t := range totals {
-		r.Calls[t.Role] = eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
+		role, own := s.ownRole(t.Role)
+		if !own {
+			continue
+		}
+		r.Calls[role] = eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
 	}
 	var truth eval.Truth
 	if s.data.world != nil {
