@@ -175,6 +175,15 @@ func (m *Model) Params() []Param {
 	return ps
 }
 
+// Shapes is [Model.Params] of a model of this configuration, matrices without data.
+func (c Config) Shapes() ([]Param, error) {
+	m, err := newModel(c, false)
+	if err != nil {
+		return nil, err
+	}
+	return m.Params(), nil
+}
+
 // Init draws matrices from N(0, 0.02²), as Hugging Face does; each tensor's stream is
 // named by the seed and the tensor's position, so the result does not depend on order.
 // Norms become ones, biases zeros.

@@ -40,17 +40,40 @@ func (a *Adapter) Files() (map[string][]byte, error) {
 	return map[string][]byte{ConfigFile: config, WeightsFile: b.Bytes()}, nil
 }
 
+// mostConfig bounds adapter_config.json, which names at most a few hundred modules.
+const mostConfig = 1 << 20
+
+// OpenConfig reads adapter_config.json of a PEFT adapter directory.
+func OpenConfig(dir fs.FS) (Config, error) {
+	text, err := readConfigFile(dir)
+	if err != nil {
+		return Config{}, fmt.Errorf("lora adapter: %w", err)
+	}
+	c, err := readConfig(text)
+	if err != nil {
+		return Config{}, fmt.Errorf("lora adapter: %w", err)
+	}
+	return c, nil
+}
+
+func readConfigFile(dir fs.FS) ([]byte, error) {
+	info, err := fs.Stat(dir, ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > mostConfig {
+		return nil, fmt.Errorf("%s: %w: want a regular file of at most %d bytes", ConfigFile, ErrUnsupported, mostConfig)
+	}
+	return fs.ReadFile(dir, ConfigFile)
+}
+
 // Open reads a PEFT adapter directory: adapter_config.json and adapter_model.safetensors. Every
 // tensor must be the A or B of a target module, in a shape that fits the rank, and none may
 // lack its partner.
 func Open(dir fs.FS) (*Adapter, error) {
-	text, err := fs.ReadFile(dir, ConfigFile)
+	c, err := OpenConfig(dir)
 	if err != nil {
-		return nil, fmt.Errorf("lora adapter: %w", err)
-	}
-	c, err := readConfig(text)
-	if err != nil {
-		return nil, fmt.Errorf("lora adapter: %w", err)
+		return nil, err
 	}
 	data, err := fs.ReadFile(dir, WeightsFile)
 	if err != nil {

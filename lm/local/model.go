@@ -78,7 +78,7 @@ type Model struct {
 	opts    Options
 	engine  *Engine
 	sched   *scheduler
-	adapter *lora.Adapter // of a model tuned with LoRA; its weights are merged
+	adapter *lora.Adapter // of a model tuned with LoRA, whose weights are merged, or of Adapt
 	digest  func() string
 	close   sync.Once
 }
@@ -193,7 +193,12 @@ func assemble(weights weights, codec *codec, files map[string][]byte, o Options)
 	m.digest = sync.OnceValue(m.computeDigest)
 	cache := llama.NewCache(weights.Config, max(1, o.KVBytes/llama.PageBytes(weights.Config)))
 	var decoder *llama.Decoder
-	m.engine.do(func(p *kernel.Pool) { decoder = weights.decoder(p, cache) })
+	var err error
+	m.engine.do(func(p *kernel.Pool) { decoder, err = weights.decoder(p, cache) })
+	if err != nil {
+		m.engine.release()
+		return nil, err
+	}
 	m.sched = newScheduler(m.engine, decoder, cache, codec, o)
 	go m.sched.loop()
 	return m, nil
@@ -258,12 +263,20 @@ func (m *Model) computeDigest() string {
 		part(p.Name, buffer)
 		return nil
 	})
+	if m.weights.low != nil { // rounds otherwise than merged weights
+		files, err := m.weights.low.Files()
+		if err != nil { // float32 tensors of the right shapes
+			panic(err)
+		}
+		part(lora.ConfigFile, files[lora.ConfigFile])
+		part(lora.WeightsFile, files[lora.WeightsFile])
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Save writes the model as a Hugging Face directory that transformers and Open read, with
-// float32 weights: nothing is lost. A model tuned with LoRA is written merged, with its adapter
-// in PEFT's format in the folder "adapter". The directory must not exist; it appears complete
+// float32 weights: nothing is lost. A model tuned with LoRA, or made by Adapt, is written merged,
+// with its adapter in PEFT's format in the folder "adapter". The directory must not exist; it appears complete
 // or not at all.
 func (m *Model) Save(dir string) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -272,7 +285,13 @@ func (m *Model) Save(dir string) error {
 		}
 		return fmt.Errorf("save model: %s: %w; remove it first, or choose another name", dir, err)
 	}
-	files, err := m.weights.float32().Files(safetensors.F32)
+	var full *llama.Model
+	var err error
+	m.engine.do(func(p *kernel.Pool) { full, err = m.weights.float32(p) })
+	if err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	files, err := full.Files(safetensors.F32)
 	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}

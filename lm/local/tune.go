@@ -196,14 +196,18 @@ type fit struct {
 }
 
 func (m *Model) newFit(h lm.Hyper) (*fit, error) {
-	base := m.weights.float32()
-	f := &fit{engine: m.engine, model: base}
-	if m.weights.full != nil || h.LoRA != nil { // else the base is a copy already
+	f := &fit{engine: m.engine}
+	var base *llama.Model
+	var err error
+	f.engine.do(func(p *kernel.Pool) { base, err = m.weights.float32(p) })
+	if err != nil {
+		return nil, err
+	}
+	if f.model = base; !m.weights.copied() || h.LoRA != nil {
 		f.model = base.Clone()
 	}
 	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
 	if h.LoRA != nil {
-		var err error
 		if f.low, err = newLowRank(*h.LoRA, h.Seed, base, f.model, f.trainer.Gradient()); err != nil {
 			return nil, err
 		}

@@ -5,13 +5,18 @@ import (
 
 	"stargate/internal/kernel"
 	"stargate/internal/llama"
+	"stargate/internal/lora"
 )
 
-// weights are a model's numbers: in float32, or as their files hold them.
+// weights are a model's numbers: in float32, or as their files hold them; with an adapter that
+// is not merged, those of the model it was made for.
 type weights struct {
 	Config llama.Config
 	full   *llama.Model
 	stored *llama.Stored
+
+	low  *lora.Adapter  // nil: none
+	base *llama.Decoder // of the same weights without low; nil when the decoder has been made
 }
 
 func fullWeights(m *llama.Model) weights { return weights{Config: m.Config, full: m} }
@@ -45,15 +50,18 @@ func loadWeights(dir fs.FS, most int64) (weights, error) {
 // float32Bytes is what a model takes in float32: its weights and their packed copy.
 func float32Bytes(c llama.Config) int64 { return 2 * 4 * int64(c.NumParams()) }
 
-// decoder is a decoder that computes the same bits either way.
-func (w weights) decoder(p *kernel.Pool, cache *llama.Cache) *llama.Decoder {
-	if w.stored != nil {
-		return llama.NewStoredDecoder(w.stored, p, cache)
+// decoder is a decoder that computes the same bits whether the weights are stored or not.
+func (w weights) decoder(p *kernel.Pool, cache *llama.Cache) (*llama.Decoder, error) {
+	switch {
+	case w.low != nil:
+		return w.base.Adapt(updates(w.low), cache)
+	case w.stored != nil:
+		return llama.NewStoredDecoder(w.stored, p, cache), nil
 	}
-	return llama.NewDecoder(w.full, p, cache)
+	return llama.NewDecoder(w.full, p, cache), nil
 }
 
-// each calls fn for every tensor, whose data are valid until it returns.
+// each calls fn for every tensor without the adapter. The data are valid until fn returns.
 func (w weights) each(fn func(llama.Param) error) error {
 	if w.stored != nil {
 		return w.stored.Each(fn)
@@ -66,10 +74,21 @@ func (w weights) each(fn func(llama.Param) error) error {
 	return nil
 }
 
-// float32 is the model in float32, not to be changed: itself, or a copy made now.
-func (w weights) float32() *llama.Model {
+// float32 is the model in float32 with the adapter merged, not to be changed: itself, or a copy
+// made now.
+func (w weights) float32(p *kernel.Pool) (*llama.Model, error) {
+	m := w.full
 	if w.stored != nil {
-		return w.stored.Model()
+		m = w.stored.Model()
 	}
-	return w.full
+	if w.low == nil {
+		return m, nil
+	}
+	if w.stored == nil {
+		m = m.Clone()
+	}
+	return m, w.low.Merge(p, matrices(m), matrices(m))
 }
+
+// copied says whether float32 makes a copy.
+func (w weights) copied() bool { return w.full == nil || w.low != nil }
