@@ -43,8 +43,10 @@ func records(name string, data []byte) ([]record, error) {
 		return jsonlRecords(name, data)
 	case ".json":
 		return jsonRecords(name, data)
+	case ".parquet":
+		return parquetRecords(name, data)
 	}
-	return nil, fmt.Errorf("%w: %s: the name ends in none of .json, .jsonl, .csv", ErrFormat, name)
+	return nil, fmt.Errorf("%w: %s: the name ends in none of .json, .jsonl, .csv, .parquet", ErrFormat, name)
 }
 
 func csvRecords(name string, data []byte) ([]record, error) {
@@ -54,7 +56,7 @@ func csvRecords(name string, data []byte) ([]record, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
 	}
 	for i := range header {
-		header[i] = strings.ToLower(strings.TrimSpace(header[i]))
+		header[i] = lower(header[i])
 	}
 	var out []record
 	for {
@@ -146,6 +148,8 @@ func position(data []byte, err error) error {
 	}
 	return err
 }
+
+func lower(field string) string { return strings.ToLower(strings.TrimSpace(field)) }
 
 // fieldNames lists a record's fields for error messages.
 func (r record) fieldNames() string {

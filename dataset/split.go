@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -28,20 +29,17 @@ type Splits struct{ A, B, Test stargate.Split }
 // data than the sizes ask for, the splits shrink in proportion; each needs at least one
 // task and one persona. gold must hold every pair that results.
 func Make(seed uint64, sizes Sizes, tasks []stargate.Task, personas []stargate.Persona, gold Gold) (Splits, error) {
-	dealtTasks, err := deal(seed, "task", []int{sizes.A.Tasks, sizes.B.Tasks, sizes.Test.Tasks}, tasks, func(t stargate.Task) string { return t.Text })
-	if err != nil {
-		return Splits{}, err
-	}
-	dealtPersonas, err := deal(seed, "persona", []int{sizes.A.Personas, sizes.B.Personas, sizes.Test.Personas}, personas, func(p stargate.Persona) string { return p.Text })
-	if err != nil {
-		return Splits{}, err
-	}
+	return MakeGiven(seed, sizes, nil, nil, tasks, personas, gold)
+}
+
+// combine pairs the tasks and personas of each split with their gold responses.
+func combine(tasks [][]stargate.Task, personas [][]stargate.Persona, gold Gold) (Splits, error) {
 	var s Splits
 	var missing []string
 	for i, split := range []*stargate.Split{&s.A, &s.B, &s.Test} {
-		split.Name = []string{"A", "B", "test"}[i]
-		for _, u := range dealtPersonas[i] { // persona-major, as the authors' files are
-			for _, t := range dealtTasks[i] {
+		split.Name = SplitNames()[i]
+		for _, u := range personas[i] { // persona-major, as the authors' files are
+			for _, t := range tasks[i] {
 				p := stargate.Pair{Task: t, Persona: u}
 				var ok bool
 				if p.Gold, ok = gold.Of(t, u); !ok {
@@ -71,21 +69,11 @@ func deal[T any](seed uint64, what string, want []int, items []T, text func(T) s
 	if len(items) < len(want) {
 		return nil, fmt.Errorf("%w: %d %ss cannot fill the splits A, B and test; give at least %d", stargate.ErrData, len(items), what, len(want))
 	}
-	sorted := slices.Clone(items)
-	slices.SortStableFunc(sorted, func(a, b T) int {
-		x, y := stargate.Seed(seed, "split", what, fold(text(a))), stargate.Seed(seed, "split", what, fold(text(b)))
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
+	sorted := byHash(seed, what, items, text)
 	total := 0
 	for i, w := range want {
 		if w < 1 {
-			return nil, fmt.Errorf("%w: split %s asks for %d %ss, want at least 1", stargate.ErrData, []string{"A", "B", "test"}[i], w, what)
+			return nil, fmt.Errorf("%w: split %s asks for %d %ss, want at least 1", stargate.ErrData, SplitNames()[i], w, what)
 		}
 		total += w
 	}
@@ -111,4 +99,17 @@ func deal[T any](seed uint64, what string, want []int, items []T, text func(T) s
 		out[i], sorted = sorted[:c:c], sorted[c:]
 	}
 	return out, nil
+}
+
+// byHash orders items by the hash of seed and text.
+func byHash[T any](seed uint64, what string, items []T, text func(T) string) []T {
+	sorted := slices.Clone(items)
+	slices.SortStableFunc(sorted, func(a, b T) int { return cmp.Compare(Rank(seed, what, text(a)), Rank(seed, what, text(b))) })
+	return sorted
+}
+
+// Rank is the hash by which a text is dealt to a split: lowest first. what is "task" or
+// "persona".
+func Rank(seed uint64, what, text string) uint64 {
+	return stargate.Seed(seed, "split", what, fold(text))
 }

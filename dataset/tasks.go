@@ -17,12 +17,20 @@ type Dropped struct {
 // query finds the human query in a row of the paper's source, "Human: … Assistant:".
 var query = regexp.MustCompile(`(?s)^\s*Human:\s*(.*?)\s*Assistant:\s*.*$`)
 
+// Query is the human query of a transcript "Human: … Assistant: …", or text itself, trimmed.
+func Query(text string) string {
+	if m := query.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	return strings.TrimSpace(text)
+}
+
 // Tasks reads tasks from a file called name. An entry is a string, or an object or CSV row
-// with the field task, text, prompt or query, and optionally id; of a "Human: … Assistant:"
-// transcript only the human query is taken (§4). Empty and repeated tasks are dropped and
-// reported.
+// with the field task, text, prompt, query or instruction, and optionally id; of a
+// "Human: … Assistant:" transcript only the human query is taken (§4). Empty and repeated
+// tasks are dropped and reported.
 func Tasks(name string, data []byte) ([]stargate.Task, []Dropped, error) {
-	recs, err := records(name, data)
+	entries, err := TaskEntries(name, data, "")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,87 +38,75 @@ func Tasks(name string, data []byte) ([]stargate.Task, []Dropped, error) {
 	var dropped []Dropped
 	first := map[string]string{}
 	ids := map[string]string{}
-	for i, r := range recs {
-		text, ok := r.get("", "task", "text", "prompt", "query")
-		if !ok {
-			return nil, nil, fmt.Errorf("%w: %s: no field task (or text, prompt, query); it has: %s", ErrFormat, r.where, r.fieldNames())
-		}
-		if m := query.FindStringSubmatch(text); m != nil {
-			text = m[1]
-		}
-		key := fold(text)
+	for i, e := range entries {
+		key := fold(e.Text)
 		if key == "" {
-			dropped = append(dropped, Dropped{r.where, "empty"})
+			dropped = append(dropped, Dropped{e.Where, "empty"})
 			continue
 		}
 		if at, ok := first[key]; ok {
-			dropped = append(dropped, Dropped{r.where, "repeats " + at})
+			dropped = append(dropped, Dropped{e.Where, "repeats " + at})
 			continue
 		}
-		first[key] = r.where
-		id, ok := r.get("id")
-		if !ok {
-			id = fmt.Sprintf("prompt-%d", i)
+		first[key] = e.Where
+		if e.ID == "" {
+			e.ID = fmt.Sprintf("prompt-%d", i)
 		}
-		if at, ok := ids[id]; ok {
-			return nil, nil, fmt.Errorf("%w: %s: id %q is also that of %s", ErrFormat, r.where, id, at)
+		if at, ok := ids[e.ID]; ok {
+			return nil, nil, fmt.Errorf("%w: %s: id %q is also that of %s", ErrFormat, e.Where, e.ID, at)
 		}
-		ids[id] = r.where
-		tasks = append(tasks, stargate.Task{ID: id, Text: text})
+		ids[e.ID] = e.Where
+		tasks = append(tasks, stargate.Task{ID: e.ID, Text: e.Text})
 	}
 	return tasks, dropped, nil
 }
 
 // Personas reads personas: strings, or objects and CSV rows with the field persona, text,
-// description or profile, and optionally name and id. names, if not nil, are the names in
-// the order of the entries (the authors keep them in a file of their own). A name that is
-// given nowhere is taken from a text that begins "I'm NAME"; where that fails, the entry
-// is an error: the Questioner addresses the user by name.
+// description, profile or biography, and optionally name and id. names, if not nil, are the
+// names in the order of the entries (the authors keep them in a file of their own). A name
+// that is given nowhere is taken from a text that begins "I'm NAME"; where that fails, the
+// entry is an error: the Questioner addresses the user by name.
 func Personas(name string, data []byte, names []string) ([]stargate.Persona, []Dropped, error) {
-	recs, err := records(name, data)
+	entries, err := PersonaEntries(name, data, "")
 	if err != nil {
 		return nil, nil, err
 	}
-	if names != nil && len(names) != len(recs) {
-		return nil, nil, fmt.Errorf("%w: %s has %d personas, but there are %d names", ErrFormat, name, len(recs), len(names))
+	if names != nil && len(names) != len(entries) {
+		return nil, nil, fmt.Errorf("%w: %s has %d personas, but there are %d names", ErrFormat, name, len(entries), len(names))
 	}
 	var personas []stargate.Persona
 	var dropped []Dropped
 	first := map[string]string{}
 	ids := map[string]string{}
-	for i, r := range recs {
-		text, ok := r.get("", "persona", "text", "description", "profile")
-		if !ok {
-			return nil, nil, fmt.Errorf("%w: %s: no field persona (or text, description, profile); it has: %s", ErrFormat, r.where, r.fieldNames())
-		}
-		if text == "" {
-			dropped = append(dropped, Dropped{r.where, "empty"})
+	for i, e := range entries {
+		if e.Text == "" {
+			dropped = append(dropped, Dropped{e.Where, "empty"})
 			continue
 		}
-		if at, ok := first[fold(text)]; ok {
-			dropped = append(dropped, Dropped{r.where, "repeats " + at})
+		if at, ok := first[fold(e.Text)]; ok {
+			dropped = append(dropped, Dropped{e.Where, "repeats " + at})
 			continue
 		}
-		first[fold(text)] = r.where
-		who, _ := r.get("name")
+		first[fold(e.Text)] = e.Where
+		who := e.Name
 		if names != nil {
 			who = strings.TrimSpace(names[i])
 		}
 		if who == "" {
-			who = nameIn(text)
+			who = NameIn(e.Text)
 		}
 		if who == "" {
-			return nil, nil, fmt.Errorf("%w: %s: no name, and the text does not begin \"I'm NAME\"; add a field name", ErrFormat, r.where)
+			return nil, nil, fmt.Errorf("%w: %s: no name, and the text does not begin \"I'm NAME\"; add a field name", ErrFormat, e.Where)
 		}
-		id, ok := r.get("id")
-		if !ok {
+		id := e.ID
+		if id == "" {
 			id = fmt.Sprintf("persona-%d", i)
 		}
 		if at, ok := ids[id]; ok {
-			return nil, nil, fmt.Errorf("%w: %s: id %q is also that of %s", ErrFormat, r.where, id, at)
+			return nil, nil, fmt.Errorf("%w: %s: id %q is also that of %s", ErrFormat, e.Where, id, at)
 		}
-		ids[id] = r.where
-		personas = append(personas, stargate.Persona{ID: id, Name: who, Text: text})
+		ids[id] = e.Where
+		personas = append(personas, stargate.Persona{ID: id, Name: who, Text: e.Text})
 	}
 	return personas, dropped, nil
 }
@@ -134,7 +130,9 @@ func Names(name string, data []byte) ([]string, error) {
 
 var introduces = regexp.MustCompile(`^(?:I'm|I am|I’m|My name is)\s+([\p{Lu}][\p{L}'’-]+)`)
 
-func nameIn(text string) string {
+// NameIn is the name in a text that begins "I'm NAME", "I am NAME" or "My name is NAME", in
+// ordinary spelling, or "".
+func NameIn(text string) string {
 	m := introduces.FindStringSubmatch(text)
 	if m == nil {
 		return ""
@@ -143,5 +141,8 @@ func nameIn(text string) string {
 	return strings.ToUpper(string(word[:1])) + string(word[1:])
 }
 
-// fold is a text without case and spacing, for finding repetitions.
+// Fold is a text without case and spacing: two texts with one fold are the same to this
+// package.
+func Fold(text string) string { return fold(text) }
+
 func fold(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
