@@ -15,5 +15,6 @@
 //	roleplay.tmpl  the Roleplayer's first message         {{.Name}} {{.Persona}} {{.Task}} {{.Question}}
 //	oracle.tmpl    the Oracle's message                   {{.Name}} {{.Persona}} {{.Task}}
 //	judge.tmpl     the Judge's message                    {{.Name}} {{.Persona}} {{.Task}} {{.A}} {{.B}}
+//	persona.tmpl   asks for a new persona                 {{.Seeds}} {{.Initial}}
 //	preamble.tmpl  optional, before a response            (no fields)
 package prompt

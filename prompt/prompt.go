@@ -19,7 +19,7 @@ import (
 var embedded embed.FS
 
 // files are all templates of a set; every one is required.
-var files = []string{"task", "ask", "closing", "positive", "roleplay", "oracle", "judge", "preamble"}
+var files = []string{"task", "ask", "closing", "positive", "roleplay", "oracle", "judge", "preamble", personaFile}
 
 // Set is a complete collection of templates. It is safe for concurrent use.
 type Set struct {
@@ -96,6 +96,7 @@ func (s *Set) check() error {
 	for _, err := range []error{
 		second(s.Question("n", "t", turns)), second(s.Response("n", "t", turns)), second(s.Positive("n", "p", "t", turns)),
 		second(s.Answer("n", "p", "t", turns, "q")), second(s.Oracle("n", "p", "t")), second(s.Judge("n", "p", "t", "a", "b")),
+		second(s.Persona([]string{"p"}, "A")),
 		second(s.render("preamble", struct{}{})),
 	} {
 		if err != nil {
@@ -110,10 +111,13 @@ func second[T any](_ T, err error) error { return err }
 // Name is the set's name, for manifests.
 func (s *Set) Name() string { return s.name }
 
-// Digests are the SHA-256 sums of the template files, by file name.
+// Digests are the SHA-256 sums of the template files that take part in a run, by file name.
 func (s *Set) Digests() map[string]string {
 	d := map[string]string{}
 	for f, text := range s.source {
+		if f == personaFile {
+			continue
+		}
 		sum := sha256.Sum256([]byte(text))
 		d[f+".tmpl"] = hex.EncodeToString(sum[:])
 	}

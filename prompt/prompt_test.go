@@ -55,6 +55,10 @@ func TestGolden(t *testing.T) {
 		show("oracle", chat, err)
 		chat, err = set.Judge(who, persona, task, "Go out.", "Stay in.")
 		show("judge", chat, err)
+		chat, err = set.Persona([]string{"I'm Bo. I fish.", "I'm Cy. I draw maps."}, "")
+		show("persona", chat, err)
+		chat, err = set.Persona([]string{"I'm Bo. I fish."}, "D")
+		show("persona whose name is taken", chat, err)
 
 		file := "testdata/" + name + ".txt"
 		if *update {
