@@ -1,4 +1,4 @@
-.PHONY: all check test race bench compat fuzz soak golden parity generate clean
+.PHONY: all check test race bench compat coverage fuzz soak golden parity generate clean
 
 all: check test
 
@@ -20,6 +20,9 @@ compat: ## what is written, loaded by Hugging Face's libraries where they are in
 	rm -rf bin/compat && go run ./internal/compat -out bin/compat
 	/usr/bin/python3 internal/compat/hf_check.py bin/compat
 	NODE_PATH=$${NODE_PATH:-node_modules} node internal/compat/hf_check.mjs bin/compat
+
+coverage: ## how often 95 % intervals hold the truth: minutes; writes docs/bench/coverage.md
+	STARGATE_COVERAGE=1 go test -count=1 -timeout 3h -run TestLongCoverage -v ./eval/stats -update
 
 fuzz: ## every fuzz target, a minute each
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \

@@ -18,7 +18,7 @@ var rank = map[string]int{
 	"lm/remote/failure": 0, "lm/remote/fleet": 1, "internal/simserver": 1, "internal/simserver/cmd": 2,
 	"lm/local": 2, "lm/remote": 2, "internal/bench": 2, "nano": 3, "internal/compat": 4,
 	"":        4,
-	"dataset": 5, "eval": 5,
+	"dataset": 5, "eval": 5, "eval/stats": 0,
 	"dataset/batch": 2, "dataset/build": 6, "plan": 6,
 	"report": 6, "runner": 7, "serve": 7,
 	"cmd/stargate": 8,

@@ -1,5 +1,7 @@
 package eval
 
+import "stargate/eval/stats"
+
 // cell collects one condition's value for each pair, in the order of the test split. A
 // pair without a value is left out of the mean, and of differences from this cell.
 type cell struct {
@@ -19,8 +21,8 @@ func (c cell) set(i int, value float64, tokens int) {
 
 // observations pairs c with base where both have a value; without base they are c's own.
 // turns restricts them to one length of conversation; 0 takes all.
-func (c cell) observations(in Input, base *cell, turns int) []observation {
-	var obs []observation
+func (c cell) observations(in Input, base *cell, turns int) []stats.Observation {
+	var obs []stats.Observation
 	for i, ok := range c.ok {
 		p := in.Test.Pairs[i]
 		if !ok || base != nil && !base.ok[i] || turns > 0 && in.turns(p) != turns {
@@ -30,7 +32,7 @@ func (c cell) observations(in Input, base *cell, turns int) []observation {
 		if base != nil {
 			v -= base.value[i]
 		}
-		obs = append(obs, observation{p.Task.ID, p.Persona.ID, v})
+		obs = append(obs, stats.Observation{Task: p.Task.ID, Persona: p.Persona.ID, Value: v})
 	}
 	return obs
 }

@@ -9,5 +9,5 @@
 // of the same pair and length.
 //
 // Errors are honest: a pair is one observation however often it was sampled, and standard
-// errors are clustered by task and by persona ([Clustered]).
+// errors are clustered by task and by persona ([stats.Mean]).
 package eval

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stargate"
+	"stargate/eval/stats"
 	"stargate/lm"
 )
 
@@ -171,18 +172,18 @@ func (e *Evaluation) add(in Input, name, subset, model string, c cell, base *cel
 	if lost := c.totalLost(); lost > 0 {
 		e.Result.Dropped[name+": "+string(stargate.TooLong)] += lost
 	}
-	est := clustered(c.observations(in, nil, 0))
+	est := stats.Mean(c.observations(in, nil, 0))
 	if est.N == 0 {
 		return
 	}
 	g := GoldLogProb{Condition: name, Subset: subset, Model: model, Mean: est.Mean, SEM: est.SEM, PairsSEM: est.PairsSEM, N: est.N, PerToken: c.meanPerToken(), ByTurns: []GoldTurns{}}
 	for k := 1; k <= in.Config.MaxTurns; k++ {
-		if at := clustered(c.observations(in, nil, k)); at.N > 0 {
+		if at := stats.Mean(c.observations(in, nil, k)); at.N > 0 {
 			g.ByTurns = append(g.ByTurns, GoldTurns{k, at.Mean, at.SEM, at.N})
 		}
 	}
 	if base != nil {
-		d := clustered(c.observations(in, base, 0))
+		d := stats.Mean(c.observations(in, base, 0))
 		g.Delta, g.DeltaSEM = d.Mean, d.SEM
 		g.DeltaLow, g.DeltaHigh = d.Interval()
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stargate"
+	"stargate/eval/stats"
 	"stargate/lm"
 )
 
@@ -60,7 +61,7 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 			e.Result.Dropped["optimum: "+string(f)]++
 		}
 	}
-	est := clustered(best.observations(in, nil, 0))
+	est := stats.Mean(best.observations(in, nil, 0))
 	if est.N == 0 {
 		return nil
 	}
@@ -75,7 +76,7 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 		for i := range own.ok {
 			summarise(own, newCell(n), i, e.Rated[m][i].Scored)
 		}
-		d := clustered(own.observations(in, &best, 0))
+		d := stats.Mean(own.observations(in, &best, 0))
 		if d.N == 0 {
 			continue
 		}

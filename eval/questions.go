@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"stargate"
+	"stargate/eval/stats"
 )
 
 // asksBadly are the flaws that a question, and only a question, can have.
@@ -22,7 +23,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 	q := Questions{Model: model, Relevant: -1, Redundant: -1}
 	wellformed, drawn, words, redundant := 0, 0, 0, 0
 	distinct := map[string]bool{}
-	var parts []part
+	var parts []stats.Part
 	for _, c := range rated {
 		relevant := map[string]bool{}
 		if in.Truth != nil {
@@ -63,7 +64,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 			}
 		}
 		if asked > 0 {
-			parts = append(parts, part{c.Pair.Task.ID, c.Pair.Persona.ID, hit, asked})
+			parts = append(parts, stats.Part{Task: c.Pair.Task.ID, Persona: c.Pair.Persona.ID, Hits: hit, N: asked})
 		}
 	}
 	if q.N == 0 {
@@ -72,7 +73,7 @@ func (in Input) describe(model string, rated []stargate.Candidates) Questions {
 	q.Wellformed, q.Distinct, q.Words = float64(wellformed)/float64(drawn), float64(len(distinct))/float64(q.N), float64(words)/float64(q.N)
 	q.Redundant = float64(redundant) / float64(q.N)
 	if in.Truth != nil {
-		est := ratio(parts)
+		est := stats.Ratio(parts)
 		q.Relevant, q.RelevantSEM = est.Mean, est.SEM
 	}
 	return q

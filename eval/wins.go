@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"stargate"
+	"stargate/eval/stats"
 	"stargate/lm"
 )
 
@@ -92,17 +93,17 @@ func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Q
 // rate turns verdicts into a rate; a tie is half a win.
 func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
 	w := WinRate{Model: model, ByTurns: []Turns{}}
-	var obs []observation
-	byTurns := make([][]observation, in.Config.MaxTurns+1)
+	var obs []stats.Observation
+	byTurns := make([][]stats.Observation, in.Config.MaxTurns+1)
 	for k, v := range verdicts {
 		p := in.Test.Pairs[chosen[k]]
-		o := observation{task: p.Task.ID, persona: p.Persona.ID}
+		o := stats.Observation{Task: p.Task.ID, Persona: p.Persona.ID}
 		switch v {
 		case First:
-			o.value = 1
+			o.Value = 1
 			w.Wins++
 		case Tie:
-			o.value = 0.5
+			o.Value = 0.5
 			w.Ties++
 		case Second:
 			w.Losses++
@@ -115,11 +116,11 @@ func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
 	}
 	for k, of := range byTurns {
 		if len(of) > 0 {
-			est, low, high := share(of)
+			est, low, high := stats.Share(of)
 			w.ByTurns = append(w.ByTurns, Turns{k, est.Mean, low, high, est.N})
 		}
 	}
-	est, low, high := share(obs)
+	est, low, high := stats.Share(obs)
 	w.Rate, w.N, w.Low, w.High = est.Mean, est.N, low, high
 	return w
 }

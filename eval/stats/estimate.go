@@ -1,0 +1,110 @@
+package stats
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Observation is one value of one pair.
+type Observation struct {
+	Task, Persona string
+	Value         float64
+}
+
+// Estimate is a mean with its clustered standard error.
+type Estimate struct {
+	Mean     float64
+	SEM      float64
+	PairsSEM float64 // with pairs as if they were independent: too small where tasks or personas differ
+	N        int
+	DF       int // degrees of freedom for an interval: the smaller number of clusters, less one
+}
+
+// Interval is a range for an unknown number, at 95 % unless said otherwise.
+type Interval struct{ Low, High float64 }
+
+// Mean estimates a mean over pairs whose values share tasks and personas. The variance is
+// that of Cameron, Gelbach and Miller (2011): by task, plus by persona, minus by pair, each
+// with the factor G/(G-1). Where that is smaller than one of its parts, the largest part is
+// taken, so that the error never vanishes by subtraction. With a single task (or persona)
+// nothing can be known about others, and the error speaks of that one only.
+func Mean(obs []Observation) Estimate {
+	n := len(obs)
+	if n == 0 {
+		return Estimate{}
+	}
+	var sum float64
+	for _, o := range obs {
+		sum += o.Value
+	}
+	mean := sum / float64(n)
+	byTask, tasks := between(obs, mean, func(o Observation) string { return o.Task })
+	byPersona, personas := between(obs, mean, func(o Observation) string { return o.Persona })
+	byPair, _ := between(obs, mean, func(o Observation) string { return o.Task + "\x00" + o.Persona })
+	v := max(byTask+byPersona-byPair, byTask, byPersona, byPair)
+	df := n - 1
+	for _, clusters := range []int{tasks, personas} {
+		if clusters > 1 {
+			df = min(df, clusters-1)
+		}
+	}
+	return Estimate{mean, math.Sqrt(v), math.Sqrt(byPair), n, df}
+}
+
+// between is the variance of the mean when observations of a cluster move together.
+func between(obs []Observation, mean float64, key func(Observation) string) (variance float64, clusters int) {
+	at := map[string]int{}
+	var sums []float64 // in order of appearance, so that the order of addition is fixed
+	for _, o := range obs {
+		i, ok := at[key(o)]
+		if !ok {
+			i = len(sums)
+			at[key(o)] = i
+			sums = append(sums, 0)
+		}
+		sums[i] += o.Value - mean
+	}
+	for _, s := range sums {
+		variance += s * s
+	}
+	g := float64(len(sums))
+	if g < 2 {
+		return 0, len(sums)
+	}
+	n := float64(len(obs))
+	return variance / (n * n) * g / (g - 1), len(sums)
+}
+
+// Interval is the 95 % interval of an estimate, by Student's t with DF degrees of freedom.
+func (e Estimate) Interval() (low, high float64) {
+	t := 1.96
+	if e.DF >= 1 {
+		t = distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(e.DF)}.Quantile(0.975)
+	}
+	return e.Mean - t*e.SEM, e.Mean + t*e.SEM
+}
+
+// P is the two-sided probability of a mean at least as far from null when null is true, by
+// Student's t with DF degrees of freedom. Of paired differences of yes-or-no outcomes and
+// null 0 it is the clustered form of McNemar's test (Obuchowski, 1998, where there is one
+// kind of cluster). Without any spread it is 1 at null and 0 elsewhere.
+func (e Estimate) P(null float64) float64 {
+	switch {
+	case e.N == 0 || e.Mean == null:
+		return 1
+	case e.SEM == 0:
+		return 0
+	}
+	nu := float64(max(e.DF, 1))
+	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: nu}.CDF(-math.Abs(e.Mean-null)/e.SEM)
+}
+
+// DesignEffect is how many times larger the variance is than that of independent pairs;
+// 1 where nothing can be told.
+func (e Estimate) DesignEffect() float64 {
+	if e.PairsSEM == 0 {
+		return 1
+	}
+	return (e.SEM * e.SEM) / (e.PairsSEM * e.PairsSEM)
+}
