@@ -1,0 +1,100 @@
+package trainset
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Masked is the label of a token without loss: what PyTorch's cross entropy ignores, and with
+// it transformers, TRL, axolotl and LLaMA-Factory.
+const Masked = -100
+
+// line is a row as the frameworks read it.
+type line struct {
+	Key       string  `json:"key,omitempty"`
+	InputIDs  []int32 `json:"input_ids"`
+	Attention []int32 `json:"attention_mask,omitempty"`
+	Labels    []int32 `json:"labels"`
+}
+
+// WriteTokens writes rows as JSON lines. Keys are left out: axolotl wants no other columns.
+func WriteTokens(w io.Writer, rows []Row) error {
+	b := bufio.NewWriter(w)
+	e := json.NewEncoder(b)
+	for _, r := range rows {
+		l := line{InputIDs: r.Tokens, Attention: make([]int32, len(r.Tokens)), Labels: make([]int32, len(r.Tokens))}
+		for t, id := range r.Tokens {
+			l.Attention[t], l.Labels[t] = 1, Masked
+			if r.Loss[t] {
+				l.Labels[t] = id
+			}
+		}
+		if err := e.Encode(l); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// mostLine bounds a line: some millions of tokens.
+const mostLine = 64 << 20
+
+// ReadTokens reads what [WriteTokens] wrote, or another program in its format. A row without a
+// key is called after its line. Labels must be the row's own tokens or −100, and every position
+// one to attend to: padding is not for files.
+func ReadTokens(r io.Reader) ([]Row, error) {
+	var rows []Row
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, mostLine)
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		row, err := parse(lines.Bytes(), n)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		rows = append(rows, row)
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return nil, fmt.Errorf("line %d is longer than %d MiB", len(rows)+1, mostLine>>20)
+		}
+		return nil, err
+	}
+	return rows, nil
+}
+
+func parse(data []byte, n int) (Row, error) {
+	var l line
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Row{}, err
+	}
+	switch {
+	case len(l.InputIDs) == 0:
+		return Row{}, errors.New("there are no input_ids")
+	case len(l.Labels) != len(l.InputIDs):
+		return Row{}, fmt.Errorf("%d input_ids but %d labels", len(l.InputIDs), len(l.Labels))
+	case l.Attention != nil && len(l.Attention) != len(l.InputIDs):
+		return Row{}, fmt.Errorf("%d input_ids but an attention_mask of %d", len(l.InputIDs), len(l.Attention))
+	}
+	r := Row{Key: l.Key, Tokens: l.InputIDs, Loss: make([]bool, len(l.InputIDs))}
+	if r.Key == "" {
+		r.Key = fmt.Sprintf("line %d", n)
+	}
+	for t, label := range l.Labels {
+		switch {
+		case l.Attention != nil && l.Attention[t] != 1:
+			return Row{}, fmt.Errorf("position %d has attention_mask %d: rows are not padded", t, l.Attention[t])
+		case label == Masked:
+		case label == l.InputIDs[t]:
+			r.Loss[t] = true
+		default:
+			return Row{}, fmt.Errorf("position %d holds token %d but its label is %d: labels are the row's own tokens, or %d", t, l.InputIDs[t], label, Masked)
+		}
+	}
+	return r, r.Check()
+}
