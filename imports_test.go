@@ -19,6 +19,7 @@ var rank = map[string]int{
 	"lm/trainset": 1, "trainer/trainlog": 1, "trainer": 2, "trainer/embedded": 3, "trainer/command": 3, "trainer/tinker": 3, "trainer/tinker/tinkertest": 3,
 	"lm/local": 2, "lm/remote": 2, "internal/bench": 2, "nano": 3, "internal/compat": 4,
 	"":        4,
+	"export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
 	"dataset": 5, "eval": 5, "eval/stats": 0,
 	"dataset/batch": 2, "dataset/build": 6, "plan": 6,
 	"report": 6, "runner": 7, "serve": 7,
