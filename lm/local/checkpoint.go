@@ -2,7 +2,6 @@ package local
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -10,12 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"stargate/internal/optim"
 	"stargate/internal/safetensors"
 	"stargate/lm"
+	"stargate/lm/trainset"
 )
 
 // Checkpoints say where a fine-tune writes down how far it is, and how often. They change no
@@ -45,15 +44,14 @@ type training struct {
 }
 
 // open is the checkpoint of a fine-tune of m.
-func (c Checkpoints) open(m *Model, examples []lm.Example, h lm.Hyper) (*training, error) {
+func (c Checkpoints) open(m *Model, set trainset.Set, h lm.Hyper) (*training, error) {
 	if c.Dir == "" {
 		return &training{}, nil
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	sorted := slices.SortedFunc(slices.Values(examples), func(a, b lm.Example) int { return cmp.Compare(a.Key, b.Key) })
-	name, err := json.Marshal([]any{m.Digest(), sorted, h})
+	name, err := json.Marshal([]any{m.Digest(), set, h})
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}

@@ -2,18 +2,16 @@ package local
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"stargate/internal/kernel"
 	"stargate/internal/llama"
 	"stargate/internal/optim"
 	"stargate/lm"
+	"stargate/lm/trainset"
 )
 
 // Tune implements [lm.Tuner]: supervised fine-tuning of all weights (paper section 5). The
@@ -29,15 +27,32 @@ func (m *Model) Tune(ctx context.Context, name string, examples []lm.Example, h 
 // TuneWithCheckpoints is Tune that goes on where an earlier call with the same model,
 // examples and hyperparameters was stopped, and ends with the same bits as one that never was.
 func (m *Model) TuneWithCheckpoints(ctx context.Context, name string, examples []lm.Example, h lm.Hyper, c Checkpoints) (lm.Generator, lm.TuneLog, error) {
-	tuned, log, err := m.tune(ctx, examples, h, c)
+	if err := checkHyper(h); err != nil {
+		return nil, lm.TuneLog{}, fmt.Errorf("tune %s: %w", name, err)
+	}
+	set, err := trainset.New(m, examples, m.opts.Context, h.HeldOut, h.Seed)
+	if err != nil {
+		return nil, lm.TuneLog{}, fmt.Errorf("tune %s: %w", name, err)
+	}
+	tuned, log, err := m.TuneSet(ctx, name, set, h, c, nil)
+	if err != nil { // a nil *Model is no nil Generator
+		return nil, log, err
+	}
+	return tuned, log, nil
+}
+
+// TuneSet is TuneWithCheckpoints for examples in tokens, with the held-out ones apart. each, if
+// set, is told of every step as it is done, and of how many there are.
+func (m *Model) TuneSet(ctx context.Context, name string, set trainset.Set, h lm.Hyper, c Checkpoints, each func(s lm.TuneStep, steps int)) (*Model, lm.TuneLog, error) {
+	tuned, log, err := m.tune(ctx, set, h, c, each)
 	if err != nil {
 		return nil, log, fmt.Errorf("tune %s: %w", name, err)
 	}
 	return tuned, log, nil
 }
 
-func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper, c Checkpoints) (*Model, lm.TuneLog, error) {
-	var log lm.TuneLog
+func (m *Model) tune(ctx context.Context, set trainset.Set, h lm.Hyper, c Checkpoints, each func(lm.TuneStep, int)) (*Model, lm.TuneLog, error) {
+	log := set.Log()
 	if err := checkHyper(h); err != nil {
 		return nil, log, err
 	}
@@ -45,23 +60,16 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper, c C
 		return nil, log, err
 	}
 	defer m.engine.release()
-	train, held, err := m.encodeExamples(examples, h, &log)
-	if err != nil {
-		return nil, log, err
+	if len(set.Train) == 0 {
+		return nil, log, fmt.Errorf("nothing to train on: of %d examples %d are held out and %d do not fit the context of %d tokens", len(set.Held)+len(set.Dropped), len(set.Held), len(set.Dropped), m.opts.Context)
 	}
-	if len(train) == 0 {
-		return nil, log, fmt.Errorf("nothing to train on: of %d examples %d are held out and %d do not fit the context of %d tokens", len(examples), len(held), len(log.Dropped), m.opts.Context)
-	}
-	log.Examples, log.HeldOut = len(train), len(held)
-	for _, e := range train {
-		log.Tokens += llama.Predictions([]llama.Sequence{e.Sequence})
-	}
+	held := sequences(set.Held)
 
 	f, err := m.newFit(h)
 	if err != nil {
 		return nil, log, err
 	}
-	saved, err := c.open(m, examples, h)
+	saved, err := c.open(m, set, h)
 	if err != nil {
 		return nil, log, err
 	}
@@ -72,12 +80,11 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper, c C
 			return nil, log, fmt.Errorf("held-out loss: %w", err)
 		}
 	}
-	perEpoch := (len(train) + h.BatchSize - 1) / h.BatchSize
-	total := h.Epochs * perEpoch
+	perEpoch, total := set.StepsPerEpoch(h), set.Steps(h)
 	schedule := optim.Schedule{Base: h.LearningRate, Warmup: int(math.Ceil(h.WarmupRatio * float64(total))), Total: total}
 	for epoch := range h.Epochs {
-		shuffle(train, h.Seed, epoch)
-		for i, batch := range slices.Collect(slices.Chunk(train, h.BatchSize)) {
+		rows := sequences(set.Epoch(h.Seed, epoch))
+		for i, batch := range slices.Collect(slices.Chunk(rows, h.BatchSize)) {
 			if epoch*perEpoch+i < len(log.Steps) {
 				continue // done before the checkpoint
 			}
@@ -86,6 +93,9 @@ func (m *Model) tune(ctx context.Context, examples []lm.Example, h lm.Hyper, c C
 				return nil, log, fmt.Errorf("step %d of %d: %w", step.Step, total, err)
 			}
 			log.Steps = append(log.Steps, step)
+			if each != nil {
+				each(step, total)
+			}
 			if err := saved.write(f, log, step.Step == total); err != nil {
 				return nil, log, err
 			}
@@ -132,57 +142,12 @@ type encoded struct {
 	llama.Sequence
 }
 
-// encodeExamples divides the examples into those to train on and those held out; those that
-// do not fit the context are named in the log, never truncated.
-func (m *Model) encodeExamples(examples []lm.Example, h lm.Hyper, log *lm.TuneLog) (train, held []encoded, err error) {
-	seen := map[string]bool{}
-	for _, e := range examples {
-		if seen[e.Key] {
-			return nil, nil, fmt.Errorf("example %q occurs twice; keys name the place in the order, so they must differ", e.Key)
-		}
-		seen[e.Key] = true
-		if len(e.Loss) == 0 {
-			return nil, nil, fmt.Errorf("example %q: %w", e.Key, lm.ErrNoLoss)
-		}
-		ids, mask, err := m.codec.masked(e.Messages, e.Loss)
-		if err != nil {
-			return nil, nil, fmt.Errorf("example %q: %w", e.Key, err)
-		}
-		x := encoded{e.Key, llama.Sequence{Tokens: ids, Loss: mask}}
-		switch {
-		case llama.Predictions([]llama.Sequence{x.Sequence}) == 0:
-			return nil, nil, fmt.Errorf("example %q: %w", e.Key, lm.ErrNoLoss)
-		case len(ids) > m.opts.Context:
-			log.Dropped = append(log.Dropped, e.Key)
-		case float64(place("held out", h.Seed, 0, e.Key))/(1<<64) < h.HeldOut:
-			held = append(held, x)
-		default:
-			train = append(train, x)
-		}
+func sequences(rows []trainset.Row) []encoded {
+	xs := make([]encoded, len(rows))
+	for i, r := range rows {
+		xs[i] = encoded{r.Key, llama.Sequence{Tokens: r.Tokens, Loss: r.Loss}}
 	}
-	slices.Sort(log.Dropped)
-	slices.SortFunc(held, func(a, b encoded) int { return strings.Compare(a.key, b.key) })
-	return train, held, nil
-}
-
-// place is a pseudo-random number that belongs to a key.
-func place(purpose string, seed uint64, epoch int, key string) uint64 {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%s", purpose, seed, epoch, key))
-	return binary.BigEndian.Uint64(h[:])
-}
-
-// shuffle orders examples by seed, epoch and key.
-func shuffle(xs []encoded, seed uint64, epoch int) {
-	slices.SortFunc(xs, func(a, b encoded) int {
-		x, y := place("order", seed, epoch, a.key), place("order", seed, epoch, b.key)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return strings.Compare(a.key, b.key)
-	})
+	return xs
 }
 
 // fit is a copy of the weights in training.
