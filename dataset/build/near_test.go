@@ -31,9 +31,13 @@ func TestShinglesAndJaccard(t *testing.T) {
 // exactly compares every pair.
 func exactly(texts []string, least float64) []pair {
 	var out []pair
-	for i := range texts {
-		for j := i + 1; j < len(texts); j++ {
-			if same := jaccard(shingles(texts[i]), shingles(texts[j])); same >= least {
+	sets := make([][]uint64, len(texts))
+	for i, t := range texts {
+		sets[i] = shingles(t)
+	}
+	for i := range sets {
+		for j := i + 1; j < len(sets); j++ {
+			if same := jaccard(sets[i], sets[j]); same >= least {
 				out = append(out, pair{i, j, same})
 			}
 		}
