@@ -94,7 +94,7 @@ func experimentsCommand() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(c.OutOrStdout(), "  %-20s %s\n", n, h.About)
+					fmt.Fprintf(c.OutOrStdout(), "  %-24s %s\n", n, h.About)
 				}
 			}
 			return nil

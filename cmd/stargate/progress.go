@@ -88,3 +88,16 @@ func (p *progress) close() {
 		p.bars.Wait()
 	}
 }
+
+// announce begins a run of several.
+func (p *progress) announce(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finish()
+	p.stage, p.bar = "", nil
+	if p.bars != nil {
+		fmt.Fprintln(p.bars, what)
+		return
+	}
+	p.log.Info(what)
+}

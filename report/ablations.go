@@ -1,0 +1,333 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"path/filepath"
+	"strings"
+
+	"stargate/eval"
+)
+
+// The files of a comparison of ablations.
+const (
+	AblationsFile = "ablations.json"
+	AblationsPage = "ablations.html"
+)
+
+// Row is one run of a comparison: the main run, or an ablation of it.
+type Row struct {
+	Name   string       `json:"name"` // "" for the main run, "gold-response", "several-roleplayers+roleplayer-rule", …
+	About  string       `json:"about"`
+	Dir    string       `json:"dir"` // of its own report, relative to the page
+	Result *eval.Result `json:"result"`
+}
+
+// Ablations is a comparison; the main run comes first.
+type Ablations struct {
+	Rows   []Row        `json:"rows"`
+	Shapes []eval.Shape `json:"shapes"` // judged from all rows
+}
+
+// NewAblations judges the shapes from all rows. The main run must be among them, first.
+func NewAblations(rows []Row) (Ablations, error) {
+	if len(rows) == 0 || rows[0].Name != "" {
+		return Ablations{}, errors.New("ablations: the main run must come first")
+	}
+	return Ablations{rows, eval.Shapes(rows[0].Result, byName(rows))}, nil
+}
+
+func byName(rows []Row) map[string]*eval.Result {
+	out := map[string]*eval.Result{}
+	for _, r := range rows[1:] {
+		out[r.Name] = r.Result
+	}
+	return out
+}
+
+// WriteAblations puts ablations.json and ablations.html into dir.
+func WriteAblations(dir string, a Ablations) error {
+	data, err := canonical(a)
+	if err != nil {
+		return fmt.Errorf("report: %s: %w", AblationsFile, err)
+	}
+	page, err := a.page()
+	if err != nil {
+		return fmt.Errorf("report: %s: %w", AblationsPage, err)
+	}
+	if err := writeFile(filepath.Join(dir, AblationsFile), data); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := writeFile(filepath.Join(dir, AblationsPage), page); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// ablationsView is what page/ablations.tmpl reads.
+type ablationsView struct {
+	Policy     string
+	Style      template.CSS
+	Experiment string
+	Seed       uint64
+	Headline   string
+	Models     []string // m1, m2, …
+	Shapes     []shapeRow
+	Sections   []ablationSection
+	Matrix     *matrix
+	Baselines  []baselineRow
+}
+
+// ablationSection is a group of rows with the figures that the paper draws of it.
+type ablationSection struct {
+	ID, Heading, Lede string
+	Figures           []figure
+	Rows              []ablationRow
+}
+
+type ablationRow struct {
+	Name, About, Dir string
+	Wins             []interval // by model from m1
+	Gain, Gap        interval   // of the last model's Q-experimental over m0's; to the optimum
+	Relevant, Formed string     // last model
+}
+
+type interval struct{ Value, Low, High string }
+
+// matrix is the last win rate by Roleplayer of training and of evaluation.
+type matrix struct {
+	Columns []string
+	Rows    []matrixRow
+}
+
+type matrixRow struct {
+	Name  string
+	Cells []interval
+}
+
+type baselineRow struct {
+	Row, Baseline string
+	Wins          []interval // of m0, m1, …
+}
+
+func (a Ablations) page() ([]byte, error) {
+	style, err := files.ReadFile("page/page.css")
+	if err != nil {
+		return nil, err
+	}
+	main := a.Rows[0].Result
+	v := ablationsView{
+		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + source(style),
+		Style:  template.CSS(style), Experiment: main.Experiment, Seed: main.Seed, Headline: a.headline(),
+		Shapes: shapeRows(&eval.Result{Shapes: a.Shapes}), Sections: a.sections(), Matrix: a.matrix(), Baselines: a.baselines(),
+	}
+	if len(main.Models) > 1 {
+		v.Models = main.Models[1:]
+	}
+	var b bytes.Buffer
+	if err := page.ExecuteTemplate(&b, "ablations.tmpl", v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// headline counts the shapes.
+func (a Ablations) headline() string {
+	seen, not := 0, 0
+	for _, s := range a.Shapes {
+		switch {
+		case s.Seen == nil:
+		case *s.Seen:
+			seen++
+		default:
+			not++
+		}
+	}
+	text := fmt.Sprintf("%d of the paper’s %d findings appear", seen, len(a.Shapes))
+	if not > 0 {
+		text += fmt.Sprintf(", %d %s not", not, map[bool]string{true: "does", false: "do"}[not == 1])
+	}
+	if open := len(a.Shapes) - seen - not; open > 0 {
+		text += fmt.Sprintf("; %d could not be tested", open)
+	}
+	return text + "."
+}
+
+// only are the rows that keep says, the main run first.
+func (a Ablations) only(keep func(name string) bool) []Row {
+	rows := []Row{a.Rows[0]}
+	for _, r := range a.Rows[1:] {
+		if keep(r.Name) {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// The groups of the comparison: what an ablation changes.
+const (
+	evaluationPrefix = "roleplayer-"
+	responder        = "response-model"
+)
+
+func isTraining(name string) bool {
+	return !strings.HasPrefix(name, evaluationPrefix) && !strings.Contains(name, "+") && name != responder
+}
+func isRoleplayer(name string) bool { return strings.HasPrefix(name, evaluationPrefix) }
+func isResponder(name string) bool  { return name == responder }
+
+func (a Ablations) sections() []ablationSection {
+	var out []ablationSection
+	for _, g := range []struct {
+		id, heading, lede string
+		keep              func(string) bool
+		paper             []series
+		gold              bool
+	}{
+		{"training", "Trained otherwise", "What is trained on changes; the evaluation is the main run’s. The paper’s figures 3a, 4b and 5a.", isTraining,
+			[]series{paperSeries(0, 0, ""), paperSeries(1, 1, ""), paperSeries(2, 2, "")}, true},
+		{"responder", "The base model answers", "The models lead the conversations, Q_BASE writes the responses. The paper’s figure 5b.", isResponder,
+			[]series{paperSeries(3, 1, "Q_BASE answers")}, false},
+		{"roleplayers", "Other Roleplayers at evaluation", "The same models talk with users that others play. The paper’s figure 3b.", isRoleplayer,
+			[]series{paperSeries(0, 0, "mixtral-8x7b"), paperSeries(4, 1, "mistral-7b"), paperSeries(5, 2, "gemma-7b")}, true},
+	} {
+		rows := a.only(g.keep)
+		if len(rows) == 1 {
+			continue
+		}
+		s := ablationSection{ID: g.id, Heading: g.heading, Lede: g.lede}
+		wins := winChart("ab-wins-"+g.id, "Win rate against m0 by model: "+g.heading, modelTicks(rows[0].Result.Models))
+		paper := winChart("ab-paper-"+g.id, "Win rate against m0, the paper: "+g.heading, modelTicks([]string{"m0", "m1", "m2", "m3"}))
+		paper.series = g.paper
+		gold := chart{id: "ab-gold-" + g.id, title: "Log-probability of gold responses by model: " + g.heading, xLabel: "model", yLabel: "Q-experimental, nats",
+			xTicks: modelTicks(rows[0].Result.Models), format: nats, height: 320}
+		for i, r := range rows {
+			line := series{name: shorter(rowName(r.Name)), class: rowClass[i%len(rowClass)], marker: slotMarker[i%len(slotMarker)]}
+			line.points = runWins(r.Result)
+			wins.series = append(wins.series, line)
+			line.points = goldPoints(r.Result, eval.QExperimental, eval.All)
+			gold.series = append(gold.series, line)
+			s.Rows = append(s.Rows, a.row(r))
+		}
+		if o := rows[0].Result.Optimum; o != nil {
+			gold.lines = []line{{"optimum", o.GoldLogProb, "grey"}}
+		}
+		s.Figures = append(s.Figures, figure{"Win rate, these runs", wins.draw(), "Error bars: 95 % interval."}, figure{"Win rate, the paper", paper.draw(), "Error bars ± SEM (about 0.027)."})
+		if g.gold {
+			s.Figures = append(s.Figures, figure{"log p(gold), these runs", gold.draw(), "Q-experimental; error bars ± one standard error of the mean."})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+var rowClass = []string{"c1", "c2", "c3", "c4", "c5", "c6"}
+
+// rowName is a row's name on the page, as short as a direct label must be.
+func rowName(name string) string {
+	switch name {
+	case "":
+		return "main run"
+	case "no-regularization":
+		return "w/o regular."
+	case "gold-response":
+		return "w/ gold resp."
+	case responder:
+		return "Q_BASE answers"
+	case "several-roleplayers":
+		return "several players"
+	}
+	return strings.TrimPrefix(name, evaluationPrefix)
+}
+
+func (a Ablations) row(r Row) ablationRow {
+	out := ablationRow{Name: r.Name, About: r.About, Dir: r.Dir}
+	if out.Name == "" {
+		out.Name = "main run"
+	}
+	if len(r.Result.Models) < 2 {
+		return out
+	}
+	last := r.Result.Models[len(r.Result.Models)-1]
+	for _, m := range r.Result.Models[1:] {
+		out.Wins = append(out.Wins, winInterval(r.Result, m))
+	}
+	if g, ok := gold(r.Result, eval.QExperimental, last, eval.All); ok {
+		out.Gain = interval{signed(g.Delta), signed(g.DeltaLow), signed(g.DeltaHigh)}
+	}
+	if o := r.Result.Optimum; o != nil {
+		for _, g := range o.Gaps {
+			if g.Model == last {
+				out.Gap = interval{signed(g.Mean), signed(g.Low), signed(g.High)}
+			}
+		}
+	}
+	if q, ok := questions(r.Result, last); ok {
+		out.Formed = percent1(q.Wellformed)
+		if known(q) {
+			out.Relevant = percent1(q.Relevant)
+		}
+	}
+	return out
+}
+
+func winInterval(r *eval.Result, model string) interval {
+	w, ok := winRate(r, model)
+	if !ok || w.N == 0 {
+		return interval{Value: "–"}
+	}
+	return interval{rate(w.Rate), rate(w.Low), rate(w.High)}
+}
+
+// matrix crosses the Roleplayers of training with those of evaluation; nil without at least
+// two of both.
+func (a Ablations) matrix() *matrix {
+	results := byName(a.Rows)
+	results[""] = a.Rows[0].Result
+	var columns []string
+	var rows []string
+	for _, r := range a.Rows {
+		if isRoleplayer(r.Name) {
+			columns = append(columns, r.Name)
+		}
+		if trained, _, ok := strings.Cut(r.Name, "+"+evaluationPrefix); ok && (len(rows) == 0 || rows[len(rows)-1] != trained) {
+			rows = append(rows, trained)
+		}
+	}
+	if len(columns) == 0 || len(rows) == 0 {
+		return nil
+	}
+	m := &matrix{Columns: []string{"the training’s"}}
+	for _, c := range columns {
+		m.Columns = append(m.Columns, rowName(c))
+	}
+	for _, trained := range append([]string{""}, rows...) {
+		row := matrixRow{Name: rowName(trained)}
+		for _, c := range append([]string{""}, columns...) {
+			r := results[strings.Trim(trained+"+"+c, "+")]
+			if r == nil || len(r.Models) < 2 {
+				row.Cells = append(row.Cells, interval{Value: "–"})
+				continue
+			}
+			row.Cells = append(row.Cells, winInterval(r, r.Models[len(r.Models)-1]))
+		}
+		m.Rows = append(m.Rows, row)
+	}
+	return m
+}
+
+func (a Ablations) baselines() []baselineRow {
+	var out []baselineRow
+	for _, r := range a.Rows {
+		for _, b := range r.Result.Baselines {
+			row := baselineRow{Row: rowName(r.Name), Baseline: b.Name}
+			for _, w := range b.WinRate {
+				row.Wins = append(row.Wins, interval{rate(w.Rate), rate(w.Low), rate(w.High)})
+			}
+			out = append(out, row)
+		}
+	}
+	return out
+}
