@@ -173,10 +173,11 @@ func (s *Server) chat(w *answer, r *http.Request) error {
 	if err := s.read(w, r, &q); err != nil {
 		return err
 	}
-	m, name, err := s.resolve(q.Model)
+	m, err := s.resolve(q.Model)
 	if err != nil {
 		return err
 	}
+	defer m.letGo()
 	n, err := q.choices()
 	if err != nil {
 		return err
@@ -188,11 +189,11 @@ func (s *Server) chat(w *answer, r *http.Request) error {
 		return err
 	}
 	held = n
-	j, err := q.job(s, m, n)
+	j, err := q.job(s, m.Model, n)
 	if err != nil {
 		return err
 	}
-	return s.deliver(w, r, &q.drawFields, []*job{j}, &chatShape{request: &q, id: newID("chatcmpl-"), name: name, job: j})
+	return s.deliver(w, r, &q.drawFields, []*job{j}, &chatShape{request: &q, id: newID("chatcmpl-"), name: m.name, job: j})
 }
 
 // job is the chat with what is wanted of it.

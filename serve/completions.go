@@ -99,10 +99,11 @@ func (s *Server) completions(w *answer, r *http.Request) error {
 	if err := s.read(w, r, &q); err != nil {
 		return err
 	}
-	m, name, err := s.resolve(q.Model)
+	m, err := s.resolve(q.Model)
 	if err != nil {
 		return err
 	}
+	defer m.letGo()
 	n, err := q.choices()
 	if err != nil {
 		return err
@@ -117,11 +118,11 @@ func (s *Server) completions(w *answer, r *http.Request) error {
 		return err
 	}
 	held = q.Prompt.len() * n
-	jobs, err := q.jobs(s, m, n)
+	jobs, err := q.jobs(s, m.Model, n)
 	if err != nil {
 		return err
 	}
-	return s.deliver(w, r, &q.drawFields, jobs, &completionShape{server: s, request: &q, id: newID("cmpl-"), name: name, jobs: jobs, offsets: make([]int, len(jobs)*n)})
+	return s.deliver(w, r, &q.drawFields, jobs, &completionShape{server: s, request: &q, id: newID("cmpl-"), name: m.name, jobs: jobs, offsets: make([]int, len(jobs)*n)})
 }
 
 // jobs are the prompts with what is wanted of them.

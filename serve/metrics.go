@@ -39,13 +39,14 @@ func newMeter(s *Server) *meter {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 	}
 	engine := func(name, help string, f func(local.Stats) int64) {
-		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(f(s.model.Stats())) }))
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(f(s.adapters.stats())) }))
 	}
 	gauge("stargate_places_taken", "Completions that hold a place, running or waiting.", func() float64 { return float64(s.places.taken.Load()) })
 	gauge("stargate_places", "Places there are; who comes when all are taken gets 429.", func() float64 { return float64(s.places.limit) })
-	gauge("stargate_engine_running", "Sequences of the last step.", func() float64 { return float64(s.model.Stats().Running) })
-	gauge("stargate_engine_queued", "Sequences that wait for the engine.", func() float64 { return float64(s.model.Stats().Queued) })
-	gauge("stargate_engine_cache_bytes", "Keys and values held, cached prefixes included.", func() float64 { return float64(s.model.Stats().Memory) })
+	gauge("stargate_engine_running", "Sequences of the last step.", func() float64 { return float64(s.adapters.stats().Running) })
+	gauge("stargate_engine_queued", "Sequences that wait for the engine.", func() float64 { return float64(s.adapters.stats().Queued) })
+	gauge("stargate_engine_cache_bytes", "Keys and values held, cached prefixes included.", func() float64 { return float64(s.adapters.stats().Memory) })
+	gauge("stargate_adapters", "LoRA adapters loaded.", func() float64 { return float64(len(s.adapters.list())) })
 	engine("stargate_engine_computed_tokens_total", "Tokens that went through the network.", func(x local.Stats) int64 { return x.Computed })
 	engine("stargate_engine_reused_tokens_total", "Tokens found in the prefix cache.", func(x local.Stats) int64 { return x.Reused })
 	engine("stargate_engine_predictions_total", "Predictions made.", func(x local.Stats) int64 { return x.Drawn })

@@ -3,6 +3,8 @@ package serve
 import (
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"stargate/lm/local"
 )
@@ -19,7 +21,11 @@ type card struct {
 }
 
 func (s *Server) cards() []card {
-	return []card{{ID: s.opts.Name, Object: "model", Created: s.created, OwnedBy: "stargate", Root: s.opts.Name, MaxModelLen: s.model.Room()}}
+	cards := []card{{ID: s.opts.Name, Object: "model", Created: s.created, OwnedBy: "stargate", Root: s.opts.Name, MaxModelLen: s.model.Room()}}
+	for _, a := range s.adapters.list() {
+		cards = append(cards, card{ID: a.name, Object: "model", Created: a.created, OwnedBy: "stargate", Root: a.root, Parent: &s.opts.Name, MaxModelLen: a.model.Room()})
+	}
+	return cards
 }
 
 // listModels answers GET /v1/models.
@@ -41,24 +47,29 @@ func (s *Server) oneModel(w *answer, r *http.Request) error {
 	return s.unknownModel(name)
 }
 
+// served is the model of a request, which the request holds until it lets go.
+type served struct {
+	*local.Model
+	name  string
+	letGo func()
+}
+
 // resolve is the model of a request: the field model names it; without one it is the
-// server's own. Adapters, when there are some, are models with names of their own here.
-func (s *Server) resolve(name *string) (m *local.Model, served string, err error) {
+// server's own. An adapter stays until letGo is called, whatever is unloaded meanwhile.
+func (s *Server) resolve(name *string) (served, error) {
 	if name == nil || *name == "" || *name == s.opts.Name {
-		return s.model, s.opts.Name, nil
+		return served{s.model, s.opts.Name, func() {}}, nil
 	}
-	return nil, "", s.unknownModel(*name)
+	if a := s.adapters.use(*name); a != nil {
+		return served{a.model, a.name, func() { s.adapters.release(a) }}, nil
+	}
+	return served{}, s.unknownModel(*name)
 }
 
 func (s *Server) unknownModel(name string) error {
-	return &failure{status: http.StatusNotFound, param: "model", code: "model_not_found", message: fmt.Sprintf("there is no model %q here, only %q", name, s.opts.Name)}
+	var names []string
+	for _, c := range s.cards() {
+		names = append(names, strconv.Quote(c.ID))
+	}
+	return &failure{status: http.StatusNotFound, param: "model", code: "model_not_found", message: fmt.Sprintf("there is no model %q here, only %s", name, strings.Join(names, ", "))}
 }
-
-// loadAdapter answers POST /v1/load_lora_adapter.
-func (s *Server) loadAdapter(*answer, *http.Request) error { return errAdapters }
-
-// unloadAdapter answers POST /v1/unload_lora_adapter.
-func (s *Server) unloadAdapter(*answer, *http.Request) error { return errAdapters }
-
-var errAdapters = &failure{status: http.StatusNotImplemented, code: "adapters_not_supported", final: true,
-	message: "this server cannot load LoRA adapters at run time; serve a directory with the adapter merged instead"}

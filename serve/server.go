@@ -20,6 +20,10 @@ type Options struct {
 	Keys   []string // API keys, any of which opens the server; none: the loopback interface only
 	Limits Limits
 	Log    *slog.Logger // nil: silent
+
+	// AdapterDirs are directories below which clients may load LoRA adapters from; none: they
+	// may not.
+	AdapterDirs []string
 }
 
 // Limits protect a server from its clients. Zero fields mean the default.
@@ -30,6 +34,9 @@ type Limits struct {
 	Time      time.Duration // of a request (10 min)
 	Grace     time.Duration // for requests in flight when the server is to end (30 s)
 	Idle      time.Duration // of a client that neither sends its request nor takes its answer (30 s)
+
+	Adapters    int // LoRA adapters loaded at once (8)
+	AdapterRank int // of a LoRA adapter (256)
 }
 
 func (l Limits) withDefaults() Limits {
@@ -39,23 +46,26 @@ func (l Limits) withDefaults() Limits {
 	l.Time = cmp.Or(l.Time, 10*time.Minute)
 	l.Grace = cmp.Or(l.Grace, 30*time.Second)
 	l.Idle = cmp.Or(l.Idle, 30*time.Second)
+	l.Adapters = cmp.Or(l.Adapters, 8)
+	l.AdapterRank = cmp.Or(l.AdapterRank, 256)
 	return l
 }
 
-// Server serves one model. It is an [http.Handler].
+// Server serves one model, and adapters of it. It is an [http.Handler].
 type Server struct {
-	model   *local.Model
-	opts    Options
-	created int64 // Unix seconds: what /v1/models says
-	keys    keys
-	places  places
-	meter   *meter
-	handler http.Handler
-	ending  chan struct{} // closed when no new request is welcome
-	random  func() uint64 // seeds of requests that bring none
+	model    *local.Model
+	adapters *adapters
+	opts     Options
+	created  int64 // Unix seconds: what /v1/models says
+	keys     keys
+	places   places
+	meter    *meter
+	handler  http.Handler
+	ending   chan struct{} // closed when no new request is welcome
+	random   func() uint64 // seeds of requests that bring none
 }
 
-// New makes a server of a model, which stays the caller's to close.
+// New makes a server of a model, which stays the caller's to close, after the server.
 func New(m *local.Model, o Options) *Server {
 	o.Limits = o.Limits.withDefaults()
 	o.Name = cmp.Or(o.Name, "model")
@@ -64,10 +74,14 @@ func New(m *local.Model, o Options) *Server {
 	}
 	s := &Server{model: m, opts: o, created: time.Now().Unix(), keys: newKeys(o.Keys), ending: make(chan struct{}), random: randomSeed}
 	s.places.limit = int64(o.Limits.Sequences)
+	s.adapters = newAdapters(m, s.opts)
 	s.meter = newMeter(s)
 	s.handler = s.routes()
 	return s
 }
+
+// Close ends the adapters that clients have loaded; requests that use one fail with 503.
+func (s *Server) Close() { s.adapters.close() }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -22,10 +22,11 @@ func (s *Server) tokenize(w *answer, r *http.Request) error {
 	if err := s.read(w, r, &q); err != nil {
 		return err
 	}
-	m, _, err := s.resolve(q.Model)
+	m, err := s.resolve(q.Model)
 	if err != nil {
 		return err
 	}
+	defer m.letGo()
 	var tokens []int32
 	switch {
 	case (q.Prompt == nil) == (q.Messages == nil):
@@ -33,7 +34,7 @@ func (s *Server) tokenize(w *answer, r *http.Request) error {
 	case q.Prompt != nil:
 		tokens = m.Tokenize(*q.Prompt, q.AddSpecial == nil || *q.AddSpecial)
 	default:
-		if tokens, err = q.render(m, q.Messages); err != nil {
+		if tokens, err = q.render(m.Model, q.Messages); err != nil {
 			return err
 		}
 		if q.AddSpecial != nil && *q.AddSpecial {
@@ -68,10 +69,11 @@ func (s *Server) detokenize(w *answer, r *http.Request) error {
 	if err := s.read(w, r, &q); err != nil {
 		return err
 	}
-	m, _, err := s.resolve(q.Model)
+	m, err := s.resolve(q.Model)
 	if err != nil {
 		return err
 	}
+	defer m.letGo()
 	for i, id := range q.Tokens {
 		if id < 0 || int(id) >= m.Config().VocabSize {
 			return invalid("tokens", "token %d is %d, the vocabulary has ids from 0 to %d", i, id, m.Config().VocabSize-1)

@@ -25,7 +25,9 @@ func serveCommand() *cobra.Command {
 		Long: `Serve a Hugging Face directory, a model ORG/NAME of its cache, or without either the built-in
 model over HTTP:
 /v1/chat/completions, /v1/completions (with echo, logprobs and prompt_logprobs, token ids in and
-out), /v1/models, /tokenize, /detokenize, /health and /metrics.
+out), /v1/models, /tokenize, /detokenize, /health and /metrics. With --lora-dir also
+/v1/load_lora_adapter and /v1/unload_lora_adapter: PEFT adapters of the model below that
+directory, each under a name of its own; an adapter takes its own numbers, not the model's again.
 
 Without an API key only this machine is served. A key comes from an environment variable or
 from a file with one key per line, never from the command line, where others could read it.`,
@@ -46,6 +48,13 @@ from a file with one key per line, never from the command line, where others cou
 			if o.Keys, err = apiKeys(keyEnv, keyFile); err != nil {
 				return err
 			}
+			for _, dir := range o.AdapterDirs {
+				if info, err := os.Stat(dir); err != nil {
+					return fmt.Errorf("--lora-dir: %w", err)
+				} else if !info.IsDir() {
+					return fmt.Errorf("--lora-dir: %s is no directory", dir)
+				}
+			}
 			var level slog.Level
 			if err := level.UnmarshalText([]byte(logLevel)); err != nil {
 				return fmt.Errorf("%w: --log-level %s: want debug, info, warn or error", errUsage, logLevel)
@@ -57,6 +66,7 @@ from a file with one key per line, never from the command line, where others cou
 			}
 			defer model.Close()
 			s := serve.New(model, o)
+			defer s.Close()
 			l, err := s.Listen(addr)
 			if err != nil {
 				return err
@@ -80,6 +90,9 @@ from a file with one key per line, never from the command line, where others cou
 	f.Int64Var(&o.Limits.Body, "max-body", 0, "most bytes of a request (default 8 MiB)")
 	f.IntVar(&o.Limits.Batch, "max-choices", 0, "most completions of a request (default 128)")
 	f.IntVar(&o.Limits.Sequences, "max-sequences", 0, "most completions in flight, then clients get 429 (default 256)")
+	f.StringArrayVar(&o.AdapterDirs, "lora-dir", nil, "directory below which clients may load LoRA adapters from; may be repeated (default none)")
+	f.IntVar(&o.Limits.Adapters, "max-loras", 0, "most LoRA adapters loaded at once (default 8)")
+	f.IntVar(&o.Limits.AdapterRank, "max-lora-rank", 0, "highest rank of a LoRA adapter (default 256)")
 	f.DurationVar(&o.Limits.Time, "timeout", 0, "most time for a request (default 10m)")
 	f.DurationVar(&o.Limits.Grace, "grace", 0, "time for requests in flight when the server ends (default 30s)")
 	return c

@@ -156,6 +156,14 @@ type Stats struct {
 	Memory  int // bytes of keys and values in use
 }
 
+// Plus adds the counts of two models.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{
+		Computed: s.Computed + o.Computed, Reused: s.Reused + o.Reused, Drawn: s.Drawn + o.Drawn, Preempted: s.Preempted + o.Preempted, Steps: s.Steps + o.Steps,
+		Running: s.Running + o.Running, Queued: s.Queued + o.Queued, Pages: s.Pages + o.Pages, Memory: s.Memory + o.Memory,
+	}
+}
+
 // Stats counts.
 func (m *Model) Stats() Stats {
 	s := m.sched
