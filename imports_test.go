@@ -17,7 +17,7 @@ var rank = map[string]int{
 	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/gguf": 1, "internal/chattemplate": 1, "internal/lora": 1, "ledger": 1, "lm/lmtest": 1,
 	"lm/remote/failure": 0, "lm/remote/fleet": 1, "internal/simserver": 1, "internal/simserver/cmd": 2,
 	"lm/trainset": 1, "trainer/trainlog": 1, "trainer": 2, "trainer/embedded": 3, "trainer/command": 3, "trainer/tinker": 3, "trainer/tinker/tinkertest": 3,
-	"lm/local": 2, "lm/remote": 2, "internal/bench": 2, "nano": 3, "internal/compat": 4,
+	"lm/local": 2, "lm/remote": 3, "internal/bench": 2, "nano": 3, "internal/compat": 4,
 	"":        4,
 	"export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
 	"dataset": 5, "eval": 5, "eval/stats": 0,

@@ -1,0 +1,254 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+// card is a model as GET /v1/models lists it.
+type card struct {
+	ID            string  `json:"id"`
+	OwnedBy       string  `json:"owned_by"`
+	Root          string  `json:"root"`           // vLLM, SGLang: where it was loaded from
+	Parent        *string `json:"parent"`         // vLLM: of an adapter, its model
+	MaxModelLen   int     `json:"max_model_len"`  // vLLM, SGLang, stargate
+	ContextLength int     `json:"context_length"` // OpenRouter
+	Digest        string  `json:"digest"`         // stargate: of weights, tokenizer and template
+}
+
+// get asks for a small object; absent says that the server has no such route.
+func (c *Client) get(ctx context.Context, path string, into any) (absent bool, err error) {
+	answer, _, err := c.transport.Get(ctx, path)
+	if err != nil {
+		if status, ok := errors.AsType[*StatusError](err); ok && status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden && !status.Temporary() {
+			return true, nil
+		}
+		return false, c.explain(err)
+	}
+	return json.Unmarshal(answer, into) != nil, nil
+}
+
+// detect finds out what the server is, by routes and fields that only one kind has, and what
+// it says of itself.
+func (c *Client) detect(ctx context.Context) error {
+	var list struct {
+		Data []card `json:"data"`
+	}
+	noList, err := c.get(ctx, c.role.Prefix+"/models", &list)
+	if err != nil {
+		return err
+	}
+	for _, d := range list.Data {
+		c.facts.Served = append(c.facts.Served, d.ID)
+	}
+	kind := c.role.Server
+	if kind == Auto {
+		owner := ""
+		if len(list.Data) > 0 {
+			owner = strings.ToLower(list.Data[0].OwnedBy)
+		}
+		switch owner {
+		case "vllm":
+			kind = VLLM
+		case "sglang":
+			kind = SGLang
+		case "stargate":
+			kind = Stargate
+		case "llamacpp":
+			kind = LlamaCpp
+		case "openai", "system":
+			kind = Hosted
+		default:
+			if kind, err = c.knock(ctx, noList); err != nil {
+				return err
+			}
+		}
+	}
+	c.facts.Server, c.dialect = kind, dialects[kind]
+	if err := c.nameModel(list.Data); err != nil {
+		return err
+	}
+	return c.askDetails(ctx)
+}
+
+// knock tries the routes that only one kind of server has.
+func (c *Client) knock(ctx context.Context, noList bool) (Server, error) {
+	var found struct {
+		Version    string          `json:"version"`
+		Router     string          `json:"router"`                      // TGI
+		ModelID    string          `json:"model_id"`                    // TGI
+		Settings   json.RawMessage `json:"default_generation_settings"` // llama.cpp
+		ModelPath  string          `json:"model_path"`                  // SGLang
+		Generation *bool           `json:"is_generation"`               // SGLang
+		World      *int            `json:"world_size"`                  // TRL
+	}
+	for _, k := range []struct {
+		path string
+		kind Server
+		is   func() bool
+	}{
+		{"/info", TGI, func() bool { return found.ModelID != "" && (found.Router != "" || found.Version != "") }},
+		{"/props", LlamaCpp, func() bool { return found.Settings != nil }},
+		{"/api/version", Ollama, func() bool { return found.Version != "" }},
+		{"/get_model_info", SGLang, func() bool { return found.ModelPath != "" && found.Generation != nil }},
+		{"/get_world_size/", TRL, func() bool { return found.World != nil }},
+	} {
+		absent, err := c.get(ctx, k.path, &found)
+		if err != nil {
+			return "", err
+		}
+		if !absent && k.is() {
+			return k.kind, nil
+		}
+	}
+	if noList && c.role.Model == "" {
+		return "", fmt.Errorf("%w: nothing known answers there: there is no %s/models and no other route of a model server; look at url and prefix, or say what it is with server", ErrUnsupported, c.role.Prefix)
+	}
+	return Hosted, nil
+}
+
+// nameModel settles which of the served models is meant.
+func (c *Client) nameModel(cards []card) error {
+	if c.role.Model == "" {
+		var bases []card
+		for _, d := range cards {
+			if d.Parent == nil || *d.Parent == "" {
+				bases = append(bases, d)
+			}
+		}
+		switch {
+		case len(bases) == 1:
+			c.role.Model = bases[0].ID
+		case len(bases) > 1:
+			return fmt.Errorf("%w: model: missing, and the server has %s", ErrRole, few(c.facts.Served))
+		case c.facts.Server == Hosted || c.facts.Server == Ollama:
+			return fmt.Errorf("%w: model: missing, and the server lists none", ErrRole)
+		}
+	}
+	c.facts.Model = c.role.Model
+	known := slices.IndexFunc(cards, func(d card) bool {
+		return d.ID == c.role.Model || c.facts.Server == Ollama && d.ID == c.role.Model+":latest"
+	})
+	if known >= 0 {
+		d := cards[known]
+		c.facts.Root, c.facts.Revision = d.Root, d.Digest
+		c.facts.MaxLength = max(d.MaxModelLen, d.ContextLength)
+		return nil
+	}
+	if len(cards) > 0 && (c.facts.Server == VLLM || c.facts.Server == SGLang || c.facts.Server == Stargate || c.facts.Server == Ollama) {
+		return fmt.Errorf("%w: model: the server has no %q, it has %s", ErrRole, c.role.Model, few(c.facts.Served))
+	}
+	return nil
+}
+
+func few(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// askDetails asks for version, length and revision where the kind of server has a route for
+// them. A route that is missing tells nothing.
+func (c *Client) askDetails(ctx context.Context) error {
+	f := &c.facts
+	switch f.Server {
+	case VLLM:
+		var v struct {
+			Version string `json:"version"`
+		}
+		if _, err := c.get(ctx, "/version", &v); err != nil {
+			return err
+		}
+		f.Version = v.Version
+	case SGLang:
+		var info struct {
+			ModelPath     string `json:"model_path"`
+			WeightVersion string `json:"weight_version"`
+		}
+		absent, err := c.get(ctx, "/get_model_info", &info)
+		if err == nil && absent {
+			_, err = c.get(ctx, "/model_info", &info)
+		}
+		if err != nil {
+			return err
+		}
+		f.Root, f.Revision = firstOf(f.Root, info.ModelPath), firstOf(f.Revision, info.WeightVersion)
+		var server struct {
+			Version string `json:"version"`
+		}
+		if absent, err = c.get(ctx, "/get_server_info", &server); err == nil && absent {
+			_, err = c.get(ctx, "/server_info", &server)
+		}
+		if err != nil {
+			return err
+		}
+		f.Version = server.Version
+	case TGI:
+		var info struct {
+			ModelID  string  `json:"model_id"`
+			ModelSHA *string `json:"model_sha"`
+			Most     int     `json:"max_total_tokens"`
+			Version  string  `json:"version"`
+		}
+		if _, err := c.get(ctx, "/info", &info); err != nil {
+			return err
+		}
+		f.Version, f.Root, f.MaxLength = info.Version, info.ModelID, info.Most
+		if info.ModelSHA != nil {
+			f.Revision = *info.ModelSHA
+		}
+	case LlamaCpp:
+		var props struct {
+			Settings struct {
+				Context int `json:"n_ctx"`
+			} `json:"default_generation_settings"`
+			ModelPath string `json:"model_path"`
+			Build     string `json:"build_info"`
+		}
+		if _, err := c.get(ctx, "/props", &props); err != nil {
+			return err
+		}
+		f.Version, f.Root = props.Build, path.Base(props.ModelPath)
+		f.MaxLength = props.Settings.Context
+	case Ollama:
+		var v struct {
+			Version string `json:"version"`
+		}
+		if _, err := c.get(ctx, "/api/version", &v); err != nil {
+			return err
+		}
+		f.Version = v.Version
+		var tags struct {
+			Models []struct {
+				Name   string `json:"name"`
+				Digest string `json:"digest"`
+			} `json:"models"`
+		}
+		if _, err := c.get(ctx, "/api/tags", &tags); err != nil {
+			return err
+		}
+		for _, m := range tags.Models {
+			if m.Name == c.role.Model || m.Name == c.role.Model+":latest" {
+				f.Revision = m.Digest
+			}
+		}
+	}
+	return nil
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
