@@ -2,10 +2,12 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"html/template"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"stargate/eval"
@@ -163,7 +165,17 @@ func (a Ablations) only(keep func(name string) bool) []Row {
 			rows = append(rows, r)
 		}
 	}
+	slices.SortStableFunc(rows[1:], func(a, b Row) int { return cmp.Compare(paperPlace(a.Name), paperPlace(b.Name)) })
 	return rows
+}
+
+// paperPlace puts the paper's ablations first and in its order, so that they have the same
+// colours as in its figures beside them.
+func paperPlace(name string) int {
+	if i := slices.Index([]string{"no-regularization", "gold-response"}, name); i >= 0 {
+		return i
+	}
+	return 2
 }
 
 // The groups of the comparison: what an ablation changes.
@@ -205,9 +217,10 @@ func (a Ablations) sections() []ablationSection {
 			xTicks: modelTicks(rows[0].Result.Models), format: nats, height: 320}
 		for i, r := range rows {
 			line := series{name: shorter(rowName(r.Name)), class: rowClass[i%len(rowClass)], marker: slotMarker[i%len(slotMarker)]}
-			line.points = runWins(r.Result)
+			aside := 0.05 * (float64(i) - float64(len(rows)-1)/2) // bars at one place would hide each other
+			line.points = moved(runWins(r.Result), aside)
 			wins.series = append(wins.series, line)
-			line.points = goldPoints(r.Result, eval.QExperimental, eval.All)
+			line.points = moved(goldPoints(r.Result, eval.QExperimental, eval.All), aside)
 			gold.series = append(gold.series, line)
 			s.Rows = append(s.Rows, a.row(r))
 		}
@@ -221,6 +234,14 @@ func (a Ablations) sections() []ablationSection {
 		out = append(out, s)
 	}
 	return out
+}
+
+// moved shifts points sideways.
+func moved(points []point, by float64) []point {
+	for i := range points {
+		points[i].x += by
+	}
+	return points
 }
 
 var rowClass = []string{"c1", "c2", "c3", "c4", "c5", "c6"}
