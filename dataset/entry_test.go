@@ -94,6 +94,14 @@ func TestGivenSplits(t *testing.T) {
 			}
 		}
 	}
+	read, err := ReadGold("g.jsonl", []byte("{\"task\":\"t0\",\"persona\":\"p0\",\"excluded\":\"refused\"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gold["t0/p0"] = read["t0/p0"]
+	if s, err := MakeGiven(1, Sizes{Size{9, 9}, Size{9, 9}, Size{9, 9}}, given, givenPersonas, tasks, personas, gold); err != nil || len(s.A.Pairs) != 2 || len(s.Excluded) != 1 {
+		t.Errorf("an excluded pair: %d pairs, %v, %v", len(s.A.Pairs), s.Excluded, err)
+	}
 	if _, err := GivenTasks("t.json", []byte(`[{"task":"a","split":"A"},{"task":"b"}]`)); !errors.Is(err, ErrFormat) {
 		t.Errorf("half a deal: %v", err)
 	}

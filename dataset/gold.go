@@ -9,12 +9,14 @@ import (
 	"stargate"
 )
 
-// Gold holds gold responses by pair key (task id "/" persona id) and by the texts of the two.
+// Gold holds gold responses by pair key (task id "/" persona id) and by the texts of the
+// two. A pair with the empty text is excluded: the Oracle has none to give.
 type Gold map[string]string
 
 // ReadGold reads gold responses. A JSON object of "prompt-{i} persona-{j}" keys is the
 // authors' layout; otherwise entries have the fields task and persona (ids or full texts)
-// and gold (or response). An empty gold is an error: it would lift every mean.
+// and gold (or response). An empty gold is an error: it would lift every mean. An entry may
+// say excluded with a reason instead; the pair is then left out of its split.
 func ReadGold(name string, data []byte) (Gold, error) {
 	gold := Gold{}
 	add := func(where, task, persona, text string) error {
@@ -57,6 +59,10 @@ func ReadGold(name string, data []byte) (Gold, error) {
 		task, ok1 := r.get("task", "task_id", "prompt")
 		persona, ok2 := r.get("persona", "persona_id")
 		text, ok3 := r.get("gold", "gold_response", "response")
+		if reason, _ := r.get("excluded"); reason != "" && ok1 && ok2 && text == "" {
+			gold[fold(task)+"/"+fold(persona)] = ""
+			continue
+		}
 		if !ok1 || !ok2 || !ok3 {
 			return nil, fmt.Errorf("%w: %s: want the fields task, persona and gold; it has: %s", ErrFormat, r.where, r.fieldNames())
 		}
@@ -67,7 +73,7 @@ func ReadGold(name string, data []byte) (Gold, error) {
 	return gold, nil
 }
 
-// Of is the gold response of a task and a persona.
+// Of is the gold response of a task and a persona; it is empty where the pair is excluded.
 func (g Gold) Of(t stargate.Task, u stargate.Persona) (string, bool) {
 	for _, task := range []string{t.ID, t.Text} {
 		for _, persona := range []string{u.ID, u.Text} {

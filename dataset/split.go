@@ -22,7 +22,10 @@ type Sizes struct {
 }
 
 // Splits are the data of a run.
-type Splits struct{ A, B, Test stargate.Split }
+type Splits struct {
+	A, B, Test stargate.Split
+	Excluded   []string `json:",omitempty"` // keys of pairs that are left out because they have no gold response
+}
 
 // Make deals tasks and personas to the splits by hash of seed and text, so that neither
 // the order of a file nor a line added to it moves the others far. Where there is less
@@ -42,8 +45,13 @@ func combine(tasks [][]stargate.Task, personas [][]stargate.Persona, gold Gold) 
 			for _, t := range tasks[i] {
 				p := stargate.Pair{Task: t, Persona: u}
 				var ok bool
-				if p.Gold, ok = gold.Of(t, u); !ok {
+				p.Gold, ok = gold.Of(t, u)
+				switch {
+				case !ok:
 					missing = append(missing, p.Key())
+				case p.Gold == "":
+					s.Excluded = append(s.Excluded, p.Key())
+					continue
 				}
 				split.Pairs = append(split.Pairs, p)
 			}

@@ -21,7 +21,7 @@ type Task struct {
 type File struct {
 	Name  string
 	Data  []byte
-	Split string // if not "", that of every entry (the authors keep a file per split)
+	Split string // if not "", that of every entry, and part of its id (the authors keep a file per split)
 }
 
 // TaskOptions say which tasks are kept and how they are dealt. Zero values keep all.
@@ -88,8 +88,11 @@ func readEntries(files []File, o TaskOptions) ([]dataset.Entry, error) {
 			return nil, err
 		}
 		for i := range entries {
+			if entries[i].ID == "" {
+				entries[i].ID = fmt.Sprintf("prompt-%d", len(all)+i)
+			}
 			if f.Split != "" {
-				entries[i].Split = f.Split
+				entries[i].Split, entries[i].ID = f.Split, fmt.Sprintf("%s-prompt-%d", f.Split, i)
 			}
 		}
 		all = append(all, entries...)
@@ -106,7 +109,7 @@ func unique(entries []dataset.Entry, o TaskOptions, report *TaskReport) ([]Task,
 	var tasks []Task
 	first, ids := map[string]int{}, map[string]string{}
 	where := []string{}
-	for i, e := range entries {
+	for _, e := range entries {
 		key := dataset.Fold(e.Text)
 		if reason := unwanted(key, e.Text, o); reason != "" {
 			report.Dropped = append(report.Dropped, dataset.Dropped{Where: e.Where, Reason: reason})
@@ -118,9 +121,6 @@ func unique(entries []dataset.Entry, o TaskOptions, report *TaskReport) ([]Task,
 				report.Leaks = append(report.Leaks, Leak{A: where[k], B: e.Where, SplitA: tasks[k].Split, SplitB: e.Split, Text: e.Text, Similarity: 1})
 			}
 			continue
-		}
-		if e.ID == "" {
-			e.ID = taskID(e.Split, i)
 		}
 		if at, ok := ids[e.ID]; ok {
 			return nil, fmt.Errorf("%w: %s: id %q is also that of %s", dataset.ErrFormat, e.Where, e.ID, at)
@@ -137,15 +137,6 @@ func unique(entries []dataset.Entry, o TaskOptions, report *TaskReport) ([]Task,
 		}
 	}
 	return tasks, nil
-}
-
-// taskID names the task of an entry without an id by its place, as the authors' gold
-// responses do.
-func taskID(split string, i int) string {
-	if split == "" {
-		return fmt.Sprintf("prompt-%d", i)
-	}
-	return fmt.Sprintf("%s-prompt-%d", split, i)
 }
 
 func unwanted(key, text string, o TaskOptions) string {

@@ -108,7 +108,7 @@ func TestTasksReportsLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(tasks) != 3 || len(report.Leaks) != 2 || report.Leaks[0].Similarity != 1 || report.Leaks[1].Similarity >= 1 || tasks[2].ID != "B-prompt-3" {
+	if len(tasks) != 3 || len(report.Leaks) != 2 || report.Leaks[0].Similarity != 1 || report.Leaks[1].Similarity >= 1 || tasks[2].ID != "B-prompt-1" {
 		t.Errorf("%+v\n%+v", tasks, report.Leaks)
 	}
 	if _, _, err := Tasks(files, TaskOptions{A: 1}); !errors.Is(err, dataset.ErrFormat) {
