@@ -68,8 +68,13 @@ func TestOldestFirst(t *testing.T) {
 		s := &server{takes: time.Second}
 		f := open(t, script{"a": s.serve}, Options{Endpoints: []Endpoint{{URL: "http://a", Start: 2, Most: 2}}})
 		post(t, f, 9, number, same(1))
-		if got := strings.Join(s.bodies, ""); got != "012345678" || s.most != 2 {
-			t.Errorf("served %s, %d at once", got, s.most)
+		for i, body := range s.bodies {
+			if got := s.times[i].Sub(s.times[0]); got != time.Duration(int(body[0]-'0')/2)*time.Second {
+				t.Errorf("call %s was served after %v", body, got)
+			}
+		}
+		if s.most != 2 {
+			t.Errorf("%d at once", s.most)
 		}
 		if p := f.Stats().Latency.Quantile(1); p < 5*time.Second || p > 6*time.Second {
 			t.Errorf("the longest call took %v, want 5s and at most 19 %% more", p)
