@@ -91,6 +91,25 @@ func transposeStored(dst []float32, w *Stored, j, k0, k int) int {
 	return k
 }
 
+// widenPanel writes 16 columns of k rows of w, from row i and column j on, to dst; false where
+// there is no assembly for it.
+func widenPanel(dst []float32, w *Stored, i, j, k int) bool {
+	if !fast {
+		return false
+	}
+	pack := widenPanelF32
+	switch w.Format {
+	case F16:
+		pack = widenPanelF16
+	case BF16:
+		pack = widenPanelBF16
+	}
+	size := w.Format.Bytes()
+	_, _ = dst[k*PanelWidth-1], w.Data[((i+k-1)*w.K+j+PanelWidth)*size-1] // assembly checks no bounds
+	pack(&dst[0], &w.Data[(i*w.K+j)*size], w.K*size, k)
+	return true
+}
+
 func dot(x, y []float32) float32 {
 	if !fast {
 		return dotRef(x, y)

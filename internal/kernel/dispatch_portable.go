@@ -42,3 +42,5 @@ func adamWStep(p, g, m, v []float32, k *adamW)           { adamWRef(p, g, m, v, 
 func sumSquares(x []float32) float64                     { return sumSquaresRef(x) }
 
 func transposeStored([]float32, *Stored, int, int, int) int { return 0 }
+
+func widenPanel([]float32, *Stored, int, int, int) bool { return false }

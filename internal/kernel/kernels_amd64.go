@@ -162,6 +162,21 @@ func transposePanelF16(dst *float32, src *byte, lds int, k int)
 //go:noescape
 func transposePanelBF16(dst *float32, src *byte, lds int, k int)
 
+// widenPanelF32 packs 16 columns of k rows that are lds bytes apart.
+//
+//go:noescape
+func widenPanelF32(dst *float32, src *byte, lds int, k int)
+
+// widenPanelF16 packs 16 columns of k rows that are lds bytes apart.
+//
+//go:noescape
+func widenPanelF16(dst *float32, src *byte, lds int, k int)
+
+// widenPanelBF16 packs 16 columns of k rows that are lds bytes apart.
+//
+//go:noescape
+func widenPanelBF16(dst *float32, src *byte, lds int, k int)
+
 //go:noescape
 func dotAVX(x *float32, y *float32, n int) float32
 

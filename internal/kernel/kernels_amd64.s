@@ -3949,6 +3949,68 @@ transposePanelBF16_loop:
 	VZEROUPPER
 	RET
 
+// func widenPanelF32(dst *float32, src *byte, lds int, k int)
+// Requires: AVX
+TEXT ·widenPanelF32(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ lds+16(FP), DX
+	MOVQ k+24(FP), BX
+
+widenPanelF32_loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    DX, CX
+	ADDQ    $0x40, AX
+	DECQ    BX
+	JNZ     widenPanelF32_loop
+	VZEROUPPER
+	RET
+
+// func widenPanelF16(dst *float32, src *byte, lds int, k int)
+// Requires: AVX, F16C
+TEXT ·widenPanelF16(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ lds+16(FP), DX
+	MOVQ k+24(FP), BX
+
+widenPanelF16_loop:
+	VCVTPH2PS (CX), Y0
+	VMOVUPS   Y0, (AX)
+	VCVTPH2PS 16(CX), Y0
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      DX, CX
+	ADDQ      $0x40, AX
+	DECQ      BX
+	JNZ       widenPanelF16_loop
+	VZEROUPPER
+	RET
+
+// func widenPanelBF16(dst *float32, src *byte, lds int, k int)
+// Requires: AVX, AVX2
+TEXT ·widenPanelBF16(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ lds+16(FP), DX
+	MOVQ k+24(FP), BX
+
+widenPanelBF16_loop:
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	VPMOVZXWD 16(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      DX, CX
+	ADDQ      $0x40, AX
+	DECQ      BX
+	JNZ       widenPanelBF16_loop
+	VZEROUPPER
+	RET
+
 // func dotAVX(x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·dotAVX(SB), NOSPLIT, $0-28

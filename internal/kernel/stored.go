@@ -157,3 +157,61 @@ func (p *Pool) MulStored(c []float32, ldc int, a []float32, lda int, w *Stored, 
 	}
 	p.each(w.Panels(), 4, 4, func(_, lo, hi int) { MulStored(c, ldc, a, lda, w, m, accumulate, lo, hi) })
 }
+
+// MulStoredNN computes C = A W, or C += A W when accumulate, for the columns of panels [p0, p1).
+// W is the matrices of w one below the other, which must have one K: A is (m, Σ N), C is
+// (m, K). The bits are those of Mul with W packed as float32.
+func MulStoredNN(c []float32, ldc int, a []float32, lda int, w []*Stored, m int, accumulate bool, p0, p1 int) {
+	if m <= 0 || p0 >= p1 {
+		return
+	}
+	rows, n := 0, w[0].K
+	for _, part := range w {
+		part.Check()
+		if part.K != n {
+			panic(fmt.Sprintf("kernel: matrices of %d and %d columns one below the other", n, part.K))
+		}
+		rows += part.N
+	}
+	group := panelGroup
+	if m <= tallest {
+		group = panelsFor(m)
+	}
+	b := packings.Get().(*Packed)
+	defer packings.Put(b)
+	step := max(blockK(rows), 1)
+	for p := p0; p < p1; p += group {
+		j := p * PanelWidth
+		width := min(min(group, p1-p)*PanelWidth, n-j)
+		for k0 := 0; k0 == 0 || k0 < rows; k0 += step {
+			b.packStoredRows(w, k0, min(step, rows-k0), j, width)
+			Mul(c[j:], ldc, a[min(k0, len(a)):], lda, b, m, accumulate || k0 > 0, 0, b.Panels())
+		}
+	}
+}
+
+// packStoredRows makes b rows [k0, k0+k) and columns [j, j+n) of the matrices of w, which lie
+// one below the other.
+func (b *Packed) packStoredRows(w []*Stored, k0, k, j, n int) {
+	b.resize(k, n)
+	above := 0 // rows of the matrices before
+	for _, part := range w {
+		from, to := max(k0, above), min(k0+k, above+part.N)
+		for p := range b.Panels() {
+			if from >= to {
+				break
+			}
+			column, width := j+p*PanelWidth, min(PanelWidth, n-p*PanelWidth)
+			dst := b.Data[(p*k+from-k0)*PanelWidth:][:(to-from)*PanelWidth]
+			if width == PanelWidth && widenPanel(dst, part, from-above, column, to-from) {
+				continue
+			}
+			for x := range to - from {
+				row := dst[x*PanelWidth:][:PanelWidth]
+				part.Format.Decode(row[:width], part.Data[((from-above+x)*part.K+column)*part.Format.Bytes():])
+				clear(row[width:])
+			}
+		}
+		above += part.N
+	}
+}

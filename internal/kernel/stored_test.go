@@ -59,6 +59,36 @@ func TestMulStoredIsMul(t *testing.T) {
 	})
 }
 
+// So has one with stored weights that are not transposed, in one matrix or in several.
+func TestMulStoredNNIsMul(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(13, 14))
+		for _, f := range formats {
+			for _, s := range append(shapes, [3]int{1, 300, 900}, [3]int{3, 129, 385}, [3]int{49, 257, 391}) {
+				m, n, k := s[0], s[1], s[2]
+				w, wide := store(r, k, n, f)
+				a, start := random(r, m*k), random(r, m*n)
+				var packed Packed
+				packed.Pack(wide, k, n, n)
+				size := n * f.Bytes()
+				rows := func(lo, hi int) *Stored { return &Stored{N: hi - lo, K: n, Format: f, Data: w.Data[lo*size : hi*size]} }
+				for _, parts := range [][]*Stored{{w}, {rows(0, k/3), rows(k/3, k)}, {rows(0, k/2), rows(k/2, k/2), rows(k/2, k)}} {
+					for _, accumulate := range []bool{false, true} {
+						want := slices.Clone(start)
+						Mul(want, n, a, k, &packed, m, accumulate, 0, packed.Panels())
+						whole, got := fenced(start)
+						MulStoredNN(got, n, a, k, parts, m, accumulate, 0, packed.Panels()/2)
+						MulStoredNN(got, n, a, k, parts, m, accumulate, packed.Panels()/2, packed.Panels())
+						if !slices.Equal(got, want) || !stillFenced(whole) {
+							t.Errorf("format %d, %v, %d matrices, accumulate %v: other bits", f, s, len(parts), accumulate)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // Every half is widened to its value, by rows and in products alike.
 func TestEveryHalfIsWidened(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {

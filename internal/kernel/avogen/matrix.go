@@ -331,6 +331,28 @@ func transposePanel(name string, size int, load func(src Mem, row VecVirtual)) {
 	RET()
 }
 
+// widenPanel emits the packing of 16 columns of k rows of stored elements, lds bytes apart, that
+// load widens to float32, each of size bytes.
+func widenPanel(name string, size int, load func(src Mem, row VecVirtual)) {
+	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, lds, k int)")
+	Pragma("noescape")
+	Doc(name + " packs 16 columns of k rows that are lds bytes apart.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	lds, k := Load(Param("lds"), GP64()), Load(Param("k"), GP64())
+	half := [2]VecVirtual{YMM(), YMM()}
+	Label(name + "_loop")
+	for i, v := range half {
+		load(Mem{Base: src, Disp: 8 * i * size}, v)
+		VMOVUPS(v, Mem{Base: dst, Disp: 32 * i})
+	}
+	ADDQ(lds, src)
+	ADDQ(Imm(64), dst)
+	DECQ(k)
+	JNZ(LabelRef(name + "_loop"))
+	VZEROUPPER()
+	RET()
+}
+
 func loadF32(src Mem, row VecVirtual) { VMOVUPS(src, row) }
 
 func loadF16(src Mem, row VecVirtual) { VCVTPH2PS(src, row) }
