@@ -1,8 +1,8 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -80,13 +80,13 @@ func (j *journal) unreadable(key Key, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("ledger %s: call %s: %w: %w", j.ledger.path, key, ErrCorrupt, err)
+	return fmt.Errorf("ledger %s: call %s: %w: %w", j.ledger.store, key, ErrCorrupt, err)
 }
 
 // call returns the settled row of key: the one stored, else the one that made gives, once
 // it is stored. A final error comes back as the error it was.
 func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (row, error) {
-	var asked *source // who the row is stored under, where this caller found it
+	var stored string // the role the row is stored under, where this caller found it
 	fresh := false
 	r, led, err := j.ledger.calls.do(ctx, key, func() (row, error) {
 		if err := ctx.Err(); err != nil {
@@ -95,90 +95,88 @@ func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (
 		if err := j.ledger.writer.usable(); err != nil {
 			return row{}, err
 		}
-		if j.ledger.known.has(key) {
-			r, role, err := j.ledger.lookup(key)
-			if err == nil {
-				asked = &source{role: role}
-				return r, nil
-			}
-			if !errors.Is(err, sql.ErrNoRows) {
-				return row{}, explain(j.ledger.path, "look up call "+key.String(), err)
-			}
+		r, role, found, err := j.ledger.turns.call(ctx, key)
+		if err != nil || found {
+			stored = role
+			return r, err
 		}
 		fresh = true
-		return j.settle(ctx, key, made)
+		r, stored, err = j.settle(ctx, key, made)
+		return r, err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return row{}, err
-	case fresh:
+	}
+	if fresh {
 		j.count.made.Add(1)
-	default:
+	} else {
 		j.count.replayed.Add(1)
-		// A follower does not know who led; saying it twice is harmless.
-		if !led || asked.role != j.source.role {
-			if err := j.alsoAsked(key); err != nil {
-				return row{}, err
-			}
+	}
+	// A follower does not know who led; saying it twice is harmless.
+	if !led || stored != j.source.role {
+		if err := j.alsoAsked(ctx, key); err != nil {
+			return row{}, err
 		}
 	}
 	return r, r.finalError()
 }
 
-// settle makes the call and stores what came of it.
-func (j *journal) settle(ctx context.Context, key Key, made func() (row, error)) (row, error) {
+// settle makes the call and stores what came of it. It returns what is stored under the key
+// and the role it is stored under: its own, unless another process was faster.
+func (j *journal) settle(ctx context.Context, key Key, made func() (row, error)) (r row, role string, err error) {
 	w := j.ledger.writer
-	r, err := made()
+	ended := false // the claim, with a write
+	defer func() { // also when the model panics
+		if !ended {
+			err = errors.Join(err, w.drop(ctx, key))
+		}
+	}()
+	r, err = made()
 	if err != nil {
 		if ctx.Err() != nil {
-			return row{}, err // the caller gave up: no fault of the call's
+			return row{}, "", err // the caller gave up: no fault of the call's
 		}
 		outcome := finalOutcome(err)
 		if outcome == "" {
 			j.count.failed.Add(1)
-			if noted := w.submit(&write{do: j.failure(key, err)}); noted != nil {
-				err = errors.Join(err, noted)
-			}
-			return row{}, err
+			ended = true
+			return row{}, "", errors.Join(err, w.submit(ctx, j.failure(key, err)))
 		}
 		r = row{outcome: outcome, text: err.Error()}
 	}
-	if err := w.submit(&write{key: key, source: j.source, row: &r}); err != nil {
-		return row{}, err
+	ended = true
+	stored := r // the writer's to change until the write is done
+	o := &write{key: key, source: j.source, row: &stored, claimed: true}
+	if err := w.submit(ctx, o); err != nil {
+		return row{}, "", err
 	}
-	j.ledger.known.add(key)
-	return r, nil
+	j.ledger.turns.settled(key)
+	return stored, cmp.Or(o.settler, j.source.role), nil
 }
 
-func (j *journal) failure(key Key, failed error) func(*writer) error {
-	return func(w *writer) error {
-		id, err := w.sourceID(context.Background(), j.source)
-		if err != nil {
-			return err
-		}
-		const upsert = `INSERT INTO failure (key, source, kind, message, attempts) VALUES (?, ?, ?, ?, 1)
-			ON CONFLICT DO UPDATE SET kind = excluded.kind, message = excluded.message, attempts = attempts + 1`
-		_, err = w.conn.ExecContext(context.Background(), upsert, key[:], id, failureKind(failed), failed.Error())
+func (j *journal) failure(key Key, failed error) *write {
+	message := j.ledger.store.encode(failed.Error())
+	return &write{key: key, source: j.source, claimed: true, counts: true, do: func(ctx context.Context, x executor, source int64) error {
+		const upsert = `INSERT INTO failure (key, source, kind, message, attempts) VALUES ($1, $2, $3, $4, 1)
+			ON CONFLICT (key, source) DO UPDATE SET kind = excluded.kind, message = excluded.message, attempts = failure.attempts + 1`
+		_, err := x.ExecContext(ctx, upsert, key[:], source, failureKind(failed), message)
 		return err
-	}
+	}}
 }
 
 // alsoAsked notes that this journal's role used a call that another role had made.
-func (j *journal) alsoAsked(key Key) error {
-	known, err := j.ledger.isUser(key, j.source.role)
+func (j *journal) alsoAsked(ctx context.Context, key Key) error {
+	known, err := j.ledger.isUser(ctx, key, j.source.role)
 	if err != nil {
-		return explain(j.ledger.path, "look up call "+key.String(), err)
+		return explain(j.ledger.store, "look up call "+key.String(), err)
 	}
 	if known {
 		return nil
 	}
-	return j.ledger.writer.submit(&write{do: func(w *writer) error {
-		id, err := w.sourceID(context.Background(), j.source)
-		if err != nil {
-			return err
-		}
-		const note = "INSERT INTO also (call, source) SELECT id, ?1 FROM call WHERE key = ?2 AND source <> ?1 ON CONFLICT DO NOTHING"
-		_, err = w.conn.ExecContext(context.Background(), note, id, key[:])
+	return j.ledger.writer.submit(ctx, &write{source: j.source, do: func(ctx context.Context, x executor, source int64) error {
+		const note = `INSERT INTO also (call, source) SELECT id, CAST($1 AS BIGINT) FROM call WHERE key = $2 AND source <> CAST($1 AS BIGINT)
+			ON CONFLICT DO NOTHING`
+		_, err := x.ExecContext(ctx, note, source, key[:])
 		return err
 	}})
 }

@@ -2,19 +2,21 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"stargate/lm"
 )
 
-// Errors callers branch on. Each comes wrapped with the file's path and what to do next.
+// Errors callers branch on. Each comes wrapped with the ledger's place and what to do next.
 var (
-	// ErrCorrupt: the file is damaged, or is something else than a ledger.
+	// ErrCorrupt: the file is damaged, or the place holds something else than a ledger.
 	ErrCorrupt = errors.New("damaged, or not a ledger")
 	// ErrNewerSchema: a newer version of the program wrote this ledger.
 	ErrNewerSchema = errors.New("written by a newer version of this program")
@@ -24,24 +26,26 @@ var (
 	ErrOtherRun = errors.New("belongs to another run")
 	// ErrInUse: another process, or another Ledger of this one, has it open.
 	ErrInUse = errors.New("in use by another process")
-	// ErrReadOnly: the folder or the file cannot be written.
+	// ErrReadOnly: the folder, the file or the schema cannot be written.
 	ErrReadOnly = errors.New("cannot be written")
 	// ErrDiskFull: no space is left. Everything acknowledged before is kept.
 	ErrDiskFull = errors.New("no space left on the disk")
+	// ErrAway: the database server did not come back in the time it was given.
+	ErrAway = errors.New("the server is away")
 	// ErrClosed: the ledger was closed.
 	ErrClosed = errors.New("the ledger is closed")
 	// ErrConflict: a document exists under this key with another body.
 	ErrConflict = errors.New("the key holds another document")
 )
 
-// explain turns an error of SQLite or the system into one that names the file, the kind
+// explain turns an error of a store or the system into one that names the place, the kind
 // (one of the sentinels above, where there is one) and the next step.
-func explain(path, doing string, err error) error {
+func explain(place fmt.Stringer, doing string, err error) error {
 	kind, advice := diagnose(err)
 	if kind == nil {
-		return fmt.Errorf("ledger %s: %s: %w", path, doing, err)
+		return fmt.Errorf("ledger %s: %s: %w", place, doing, err)
 	}
-	return fmt.Errorf("ledger %s: %s: %w (%s): %w", path, doing, kind, advice, err)
+	return fmt.Errorf("ledger %s: %s: %w (%s): %w", place, doing, kind, advice, err)
 }
 
 func diagnose(err error) (kind error, advice string) {
@@ -53,6 +57,10 @@ func diagnose(err error) (kind error, advice string) {
 	)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return ErrDiskFull, full
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return diagnosePostgres(pg.Code)
 	}
 	var se *sqlite.Error
 	if !errors.As(err, &se) {
@@ -74,6 +82,22 @@ func diagnose(err error) (kind error, advice string) {
 	}
 	return nil, ""
 }
+
+// diagnosePostgres reads an SQLSTATE (Postgres' manual, appendix A).
+func diagnosePostgres(code string) (kind error, advice string) {
+	switch code {
+	case "53100": // disk_full
+		return ErrDiskFull, "free some space on the server and run again: all finished calls are kept"
+	case "25006", "42501": // read_only_sql_transaction, insufficient_privilege
+		return ErrReadOnly, "use a server that is no standby, and a user who may create and write tables in this schema"
+	case "XX001", "XX002": // data_corrupted, index_corrupted
+		return ErrCorrupt, "the server found damage in its files: see its log"
+	}
+	return nil, ""
+}
+
+// isNone tells that a query found no row.
+func isNone(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
 // Outcomes of calls that are final: asking the same model the same again gives the same
 // error, so they are settled like results. A refusal is final too: a caller that wants

@@ -27,7 +27,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	// SQLite says the same at this limit as on a full disk.
-	if _, err := l.writer.conn.ExecContext(context.Background(), "PRAGMA max_page_count = 60"); err != nil {
+	if _, err := l.writer.session.conn.ExecContext(context.Background(), "PRAGMA max_page_count = 60"); err != nil {
 		t.Fatal(err)
 	}
 	inner := new(sameAnswer)
@@ -68,11 +68,11 @@ func TestFullDisk(t *testing.T) {
 
 func TestSystemErrorsAreNamed(t *testing.T) {
 	for errno, want := range map[syscall.Errno]error{syscall.ENOSPC: ErrDiskFull, syscall.EDQUOT: ErrDiskFull} {
-		if err := explain("ledger.db", "write", errno); !errors.Is(err, want) || !errors.Is(err, errno) {
+		if err := explain(file("ledger.db"), "write", errno); !errors.Is(err, want) || !errors.Is(err, errno) {
 			t.Errorf("%v: got %v", errno, err)
 		}
 	}
-	if err := explain("ledger.db", "write", syscall.EIO); !errors.Is(err, syscall.EIO) {
+	if err := explain(file("ledger.db"), "write", syscall.EIO); !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v", err)
 	}
 }

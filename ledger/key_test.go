@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -67,7 +68,7 @@ func TestRowsRoundTrip(t *testing.T) {
 		}
 	}()
 	store := func(t *rapid.T, key Key, r row) row {
-		if err := l.writer.submit(&write{key: key, source: &source{"r", "m", Generate}, row: &r}); err != nil {
+		if err := l.writer.submit(context.Background(), &write{key: key, source: &source{"r", "m", Generate}, row: &r}); err != nil {
 			t.Fatal(err)
 		}
 		back, _, err := l.lookup(key)

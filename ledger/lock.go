@@ -15,11 +15,11 @@ type lock struct {
 	conn *sql.Conn
 }
 
-func acquire(path string) (*lock, error) {
+func acquire(f file) (*lock, error) {
 	ctx := context.Background()
-	db, err := sql.Open("sqlite", dsn(path+"-lock", "busy_timeout(0)"))
+	db, err := sql.Open("sqlite", dsn(string(f)+"-lock", "busy_timeout(0)"))
 	if err != nil {
-		return nil, explain(path, "lock", err)
+		return nil, explain(f, "lock", err)
 	}
 	conn, err := db.Conn(ctx)
 	if err == nil {
@@ -28,7 +28,7 @@ func acquire(path string) (*lock, error) {
 		}
 		err = errors.Join(err, conn.Close())
 	}
-	return nil, explain(path, "lock", errors.Join(err, db.Close()))
+	return nil, explain(f, "lock", errors.Join(err, db.Close()))
 }
 
 func (l *lock) release() error {

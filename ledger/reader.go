@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"stargate/lm"
 )
 
 // Reader reads a ledger. It sees what was committed before each method was called.
 type Reader struct {
-	path string
+	store store
 	// Two pools: a visitor that holds a connection of db while it waits for a lookup can
 	// then never starve the lookups.
 	db     *sql.DB // queries that visit rows
@@ -23,51 +22,59 @@ type Reader struct {
 	used   *sql.Stmt
 }
 
-// OpenReader opens an existing ledger to read it, also while another process writes it.
-// The folder must be writable: readers share memory with the writer through a file there.
-// It fails with [ErrCorrupt], [ErrNewerSchema], [ErrOlderSchema], [ErrReadOnly] or
-// fs.ErrNotExist.
+// OpenReader opens an existing ledger to read it, also while others write it. See [Open] for
+// what path may be. The folder of a file must be writable: readers share memory with the
+// writer through a file there. OpenReader fails with [ErrCorrupt], [ErrNewerSchema],
+// [ErrOlderSchema], [ErrReadOnly], [ErrAway] or fs.ErrNotExist.
 func OpenReader(path string) (*Reader, error) {
+	s, err := place(path)
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := s.(*postgres); ok {
+		return p.openReader()
+	}
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("ledger %s: open: %w", path, err)
 	}
-	return newReader(path)
+	return newReader(s)
 }
 
-func newReader(path string) (_ *Reader, err error) {
+func newReader(s store) (_ *Reader, err error) {
 	ctx := context.Background()
-	r := &Reader{path: path}
+	r := &Reader{store: s}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
 		}
 	}()
 	for _, db := range []**sql.DB{&r.db, &r.points} {
-		if *db, err = sql.Open("sqlite", dsn(path, "busy_timeout(10000)", "query_only(1)")); err != nil {
-			return nil, explain(path, "open", err)
+		if *db, err = s.pool(); err != nil {
+			return nil, err
 		}
 	}
-	conns := 2 + runtime.GOMAXPROCS(0)
-	r.points.SetMaxOpenConns(conns)
-	r.points.SetMaxIdleConns(conns)
-	have, err := recognise(ctx, r.db, path)
+	r.points.SetMaxOpenConns(s.lookups())
+	r.points.SetMaxIdleConns(s.lookups())
+	have, err := s.recognise(ctx, r.db)
 	if err != nil {
 		return nil, err
 	}
-	_, newest, err := migrations(r.db)
+	_, newest, err := steps(s, r.db)
 	switch {
 	case err != nil:
 		return nil, err
 	case have > newest:
-		return nil, newerSchema(path, have, newest)
+		return nil, newerSchema(s, have, newest)
+	case have == 0 && isPostgres(s):
+		return nil, fmt.Errorf("ledger %s: open: %w", s, errNoLedger)
 	case have < newest:
-		return nil, fmt.Errorf("ledger %s: open: %w (schema %d, this program's is %d: resume its run once, which upgrades it)", path, ErrOlderSchema, have, newest)
+		return nil, fmt.Errorf("ledger %s: open: %w (schema %d, this program's is %d: resume its run once, which upgrades it)", s, ErrOlderSchema, have, newest)
 	}
 	if r.find, err = r.points.PrepareContext(ctx, findCall); err != nil {
-		return nil, explain(path, "prepare", err)
+		return nil, explain(s, "prepare", err)
 	}
 	if r.used, err = r.points.PrepareContext(ctx, usedBy); err != nil {
-		return nil, explain(path, "prepare", err)
+		return nil, explain(s, "prepare", err)
 	}
 	return r, nil
 }
@@ -86,40 +93,50 @@ func (r *Reader) Close() error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return explain(r.path, "close", err)
+		return explain(r.store, "close", err)
 	}
 	return nil
 }
 
 // Identity says which run the ledger belongs to.
 func (r *Reader) Identity(ctx context.Context) (Identity, error) {
-	return readIdentity(ctx, r.db, r.path)
+	return readIdentity(ctx, r.store, r.db)
 }
 
 const (
-	rowColumns = "c.outcome, c.tokens_in, c.tokens_out, c.finish, c.text, c.score, c.tokens"
+	rowColumns = "c.outcome, c.tokens_in, c.tokens_out, c.finish, c.text, c.score, c.tokens, coalesce(c.shard, 0), coalesce(c.shard_row, 0)"
 	// uses pairs every call with every source that used it.
 	uses = "SELECT id AS call, source FROM call UNION ALL SELECT call, source FROM also"
 
-	findCall = "SELECT s.role, " + rowColumns + " FROM call c JOIN source s ON s.id = c.source WHERE c.key = ?"
-	usedBy   = `SELECT EXISTS (SELECT 1 FROM call c JOIN source s ON s.id = c.source WHERE c.key = ?1 AND s.role = ?2)
-		OR EXISTS (SELECT 1 FROM call c JOIN also a ON a.call = c.id JOIN source s ON s.id = a.source WHERE c.key = ?1 AND s.role = ?2)`
+	findCall = "SELECT s.role, " + rowColumns + " FROM call c JOIN source s ON s.id = c.source WHERE c.key = $1"
+	usedBy   = `SELECT EXISTS (SELECT 1 FROM call c JOIN source s ON s.id = c.source WHERE c.key = $1 AND s.role = $2)
+		OR EXISTS (SELECT 1 FROM call c JOIN also a ON a.call = c.id JOIN source s ON s.id = a.source WHERE c.key = $1 AND s.role = $2)`
 )
 
-func (r *row) fields() []any {
-	return []any{&r.outcome, &r.tokensIn, &r.tokensOut, &r.finish, &r.text, &r.score, &r.tokens}
+// scanner is a row of a query's result.
+type scanner interface{ Scan(into ...any) error }
+
+// scanCall scans what precedes rowColumns, then them.
+func scanCall(s store, from scanner, before ...any) (r row, err error) {
+	err = from.Scan(append(before, &r.outcome, &r.tokensIn, &r.tokensOut, &r.finish, &r.text, &r.score, &r.tokens, &r.shard, &r.shardRow)...)
+	r.text = s.decode(r.text)
+	return r, err
 }
 
-// lookup finds the row of key and the role it is stored under, or sql.ErrNoRows. It takes no
-// context: it lasts microseconds, and a cancellable query costs a goroutine.
+// lookup finds the row of key and the role it is stored under, or sql.ErrNoRows.
 func (r *Reader) lookup(key Key) (found row, role string, err error) {
-	err = r.find.QueryRow(key[:]).Scan(append([]any{&role}, found.fields()...)...)
+	err = r.store.patiently(context.Background(), func(ctx context.Context) error {
+		found, err = scanCall(r.store, r.find.QueryRowContext(ctx, key[:]), &role)
+		return err
+	})
 	return found, role, err
 }
 
 // isUser says whether role is on record as a user of the call.
-func (r *Reader) isUser(key Key, role string) (yes bool, err error) {
-	err = r.used.QueryRow(key[:], role).Scan(&yes)
+func (r *Reader) isUser(ctx context.Context, key Key, role string) (yes bool, err error) {
+	err = r.store.patiently(ctx, func(ctx context.Context) error {
+		return r.used.QueryRowContext(ctx, key[:], role).Scan(&yes)
+	})
 	return yes, err
 }
 
@@ -143,20 +160,23 @@ type Filter struct {
 
 // Calls visits the selected calls ordered by role, model, kind and key. An error of visit
 // ends it and is returned as it is. Visit may use the ledger.
-func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) (err error) {
-	const query = "SELECT s.role, s.model, s.kind, c.key, " + rowColumns + ` FROM (` + uses + `) u JOIN call c ON c.id = u.call JOIN source s ON s.id = u.source
-		WHERE ?1 IN ('', s.role) AND ?2 IN ('', s.model) AND ?3 IN ('', s.kind) ORDER BY s.role, s.model, s.kind, c.key`
-	rows, err := r.db.QueryContext(ctx, query, f.Role, f.Model, string(f.Kind))
-	if err != nil {
-		return explain(r.path, "read calls", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) error {
+	var last Call // where to go on after a server that was away
+	return r.eachRow(ctx, "read calls", func() (*sql.Rows, error) {
+		const query = "SELECT s.role, s.model, s.kind, c.key, " + rowColumns + ` FROM (` + uses + `) u JOIN call c ON c.id = u.call JOIN source s ON s.id = u.source
+			WHERE $1 IN ('', s.role) AND $2 IN ('', s.model) AND $3 IN ('', s.kind)
+			AND (s.role, s.model, s.kind, c.key) > ($4, $5, $6, $7) ORDER BY s.role, s.model, s.kind, c.key`
+		after := last.Key[:]
+		if last.Kind == "" {
+			after = []byte{}
+		}
+		return r.db.QueryContext(ctx, query, f.Role, f.Model, string(f.Kind), last.Role, last.Model, string(last.Kind), after)
+	}, func(rows *sql.Rows) error {
 		var c Call
-		var stored row
 		var key []byte
-		if err := rows.Scan(append([]any{&c.Role, &c.Model, &c.Kind, &key}, stored.fields()...)...); err != nil {
-			return explain(r.path, "read calls", err)
+		stored, err := scanCall(r.store, rows, &c.Role, &c.Model, &c.Kind, &key)
+		if err != nil {
+			return err
 		}
 		copy(c.Key[:], key)
 		if c.Err = stored.finalError(); c.Err == nil {
@@ -167,55 +187,83 @@ func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) (e
 				c.Completion, err = stored.completion()
 			}
 			if err != nil {
-				return fmt.Errorf("ledger %s: call %s: %w: %w", r.path, c.Key, ErrCorrupt, err)
+				return fmt.Errorf("call %s: %w: %w", c.Key, ErrCorrupt, err)
 			}
 		}
-		if err := visit(c); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return explain(r.path, "read calls", err)
-	}
-	return nil
+		last = Call{Key: c.Key, Role: c.Role, Model: c.Model, Kind: c.Kind}
+		return visited(visit(c))
+	})
 }
 
 // Get decodes the document of key into v and says whether there is one.
 func (r *Reader) Get(ctx context.Context, key string, v any) (found bool, err error) {
-	var body []byte
-	err = r.points.QueryRowContext(ctx, "SELECT body FROM document WHERE key = ?", key).Scan(&body)
-	if errors.Is(err, sql.ErrNoRows) {
+	var body string
+	err = r.store.patiently(ctx, func(ctx context.Context) error {
+		return r.points.QueryRowContext(ctx, "SELECT body FROM document WHERE key = $1", key).Scan(&body)
+	})
+	if isNone(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, explain(r.path, "read document "+key, err)
+		return false, explain(r.store, "read document "+key, err)
 	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return false, fmt.Errorf("ledger %s: document %s: %w", r.path, key, err)
+	if err := json.Unmarshal([]byte(r.store.decode(body)), v); err != nil {
+		return false, fmt.Errorf("ledger %s: document %s: %w", r.store, key, err)
 	}
 	return true, nil
 }
 
 // Documents visits the documents whose key begins with prefix, ordered by key. An error of
 // visit ends it and is returned as it is.
-func (r *Reader) Documents(ctx context.Context, prefix string, visit func(key string, body json.RawMessage) error) (err error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT key, body FROM document WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key", prefix)
-	if err != nil {
-		return explain(r.path, "read documents", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var key string
-		var body []byte
+func (r *Reader) Documents(ctx context.Context, prefix string, visit func(key string, body json.RawMessage) error) error {
+	last := ""
+	return r.eachRow(ctx, "read documents", func() (*sql.Rows, error) {
+		const query = "SELECT key, body FROM document WHERE substr(key, 1, length($1)) = $1 AND (key > $2 OR $2 = '') ORDER BY key"
+		return r.db.QueryContext(ctx, query, prefix, last)
+	}, func(rows *sql.Rows) error {
+		var key, body string
 		if err := rows.Scan(&key, &body); err != nil {
-			return explain(r.path, "read documents", err)
-		}
-		if err := visit(key, body); err != nil {
 			return err
 		}
+		last = key
+		return visited(visit(key, json.RawMessage(r.store.decode(body))))
+	})
+}
+
+// visitError is an error of a visitor on its way to who called.
+type visitError struct{ err error }
+
+func (v *visitError) Error() string { return v.err.Error() }
+
+func visited(err error) error {
+	if err == nil {
+		return nil
 	}
-	if err := rows.Err(); err != nil {
-		return explain(r.path, "read documents", err)
+	return &visitError{err}
+}
+
+// eachRow does something with every row of a query, which is asked again where the server
+// goes away in the middle.
+func (r *Reader) eachRow(ctx context.Context, doing string, query func() (*sql.Rows, error), each func(*sql.Rows) error) error {
+	err := r.store.patiently(ctx, func(context.Context) (err error) {
+		rows, err := query()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for rows.Next() {
+			if err := each(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	var v *visitError
+	switch {
+	case errors.As(err, &v):
+		return v.err
+	case err != nil:
+		return explain(r.store, doing, err)
 	}
 	return nil
 }

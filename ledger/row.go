@@ -17,6 +17,8 @@ type row struct {
 	finish, text        string
 	score               float64
 	tokens              []byte
+
+	shard, shardRow int64 // where text and tokens are instead; shard 0: they are here
 }
 
 var errTokens = errors.New("token bytes do not decode")

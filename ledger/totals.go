@@ -3,7 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"errors"
+	"database/sql"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,44 +23,43 @@ type Totals struct {
 // Totals are the totals of every role, ordered by role.
 func (r *Reader) Totals(ctx context.Context) ([]Totals, error) {
 	byRole := make(map[string]*Totals)
-	add := func(query string, into func(t *Totals, kind string, n, in, out int64)) (err error) {
-		rows, err := r.db.QueryContext(ctx, query)
-		if err != nil {
-			return explain(r.path, "read totals", err)
-		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		for rows.Next() {
-			var role, kind string
-			var n, in, out int64
-			if err := rows.Scan(&role, &kind, &n, &in, &out); err != nil {
-				return explain(r.path, "read totals", err)
+	type line struct {
+		role, kind string
+		n, in, out int64
+	}
+	add := func(query string, into func(t *Totals, l line)) error {
+		var lines []line
+		err := r.eachRow(ctx, "read totals", func() (*sql.Rows, error) {
+			lines = nil // a query that is asked again begins again
+			return r.db.QueryContext(ctx, query)
+		}, func(rows *sql.Rows) error {
+			var l line
+			err := rows.Scan(&l.role, &l.kind, &l.n, &l.in, &l.out)
+			lines = append(lines, l)
+			return err
+		})
+		for _, l := range lines {
+			if byRole[l.role] == nil {
+				byRole[l.role] = &Totals{Role: l.role}
 			}
-			t := byRole[role]
-			if t == nil {
-				t = &Totals{Role: role}
-				byRole[role] = t
-			}
-			into(t, kind, n, in, out)
+			into(byRole[l.role], l)
 		}
-		if err := rows.Err(); err != nil {
-			return explain(r.path, "read totals", err)
-		}
-		return nil
+		return err
 	}
 	const settled = `SELECT s.role, c.outcome, count(*), sum(c.tokens_in), sum(c.tokens_out)
 		FROM (` + uses + `) u JOIN call c ON c.id = u.call JOIN source s ON s.id = u.source GROUP BY 1, 2`
-	err := add(settled, func(t *Totals, outcome string, n, in, out int64) {
-		t.Made, t.TokensIn, t.TokensOut = t.Made+n, t.TokensIn+in, t.TokensOut+out
-		if outcome != "" {
-			increase(&t.Errors, outcome, n)
+	err := add(settled, func(t *Totals, l line) {
+		t.Made, t.TokensIn, t.TokensOut = t.Made+l.n, t.TokensIn+l.in, t.TokensOut+l.out
+		if l.kind != "" {
+			increase(&t.Errors, l.kind, l.n)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	const owed = `SELECT s.role, f.kind, count(*), 0, 0 FROM failure f JOIN source s ON s.id = f.source
-		WHERE f.key NOT IN (SELECT key FROM call) GROUP BY 1, 2`
-	if err := add(owed, func(t *Totals, kind string, n, _, _ int64) { increase(&t.Owed, kind, n) }); err != nil {
+		WHERE NOT EXISTS (SELECT 1 FROM call c WHERE c.key = f.key) GROUP BY 1, 2`
+	if err := add(owed, func(t *Totals, l line) { increase(&t.Owed, l.kind, l.n) }); err != nil {
 		return nil, err
 	}
 	totals := make([]Totals, 0, len(byRole))
@@ -83,7 +82,7 @@ func increase(m *map[string]int64, key string, n int64) {
 type Progress struct {
 	Role     string
 	Made     int64 // calls settled now
-	Replayed int64 // taken from the file, or from a concurrent identical request
+	Replayed int64 // taken from the ledger, or from a concurrent identical request
 	Failed   int64 // attempts that left their call owed
 }
 

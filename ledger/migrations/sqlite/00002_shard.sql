@@ -1,0 +1,18 @@
+-- +goose Up
+
+-- Parquet files that hold the bodies of calls which are not held here.
+CREATE TABLE shard (
+  id     INTEGER PRIMARY KEY,
+  name   TEXT    NOT NULL UNIQUE, -- of the object in its bucket
+  digest BLOB    NOT NULL,        -- SHA-256 of the object
+  calls  INTEGER NOT NULL
+) STRICT;
+
+-- Where the body is: text and tokens are then empty.
+ALTER TABLE call ADD COLUMN shard INTEGER REFERENCES shard (id);
+ALTER TABLE call ADD COLUMN shard_row INTEGER; -- from 0
+
+-- +goose Down
+ALTER TABLE call DROP COLUMN shard_row;
+ALTER TABLE call DROP COLUMN shard;
+DROP TABLE shard;

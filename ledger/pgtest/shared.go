@@ -1,0 +1,60 @@
+package pgtest
+
+import (
+	"errors"
+	"sync"
+	"testing"
+)
+
+var shared = struct {
+	sync.Mutex
+	cluster *Cluster
+	err     error
+}{}
+
+// Shared is one cluster for all tests of a package, started by the first that asks; a test
+// that wants to stop it makes its own with Start. The package's TestMain calls Done. Where
+// no server is installed the test is skipped.
+func Shared(tb testing.TB) *Cluster {
+	tb.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster == nil && shared.err == nil {
+		shared.cluster, shared.err = New()
+	}
+	return usable(tb, shared.cluster, shared.err)
+}
+
+// Done ends the cluster that tests shared, if there is one.
+func Done() error {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster == nil {
+		return nil
+	}
+	return shared.cluster.Close()
+}
+
+// Start is a cluster of one test, closed at its end.
+func Start(tb testing.TB, settings ...string) *Cluster {
+	tb.Helper()
+	c, err := New(settings...)
+	usable(tb, c, err)
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+func usable(tb testing.TB, c *Cluster, err error) *Cluster {
+	tb.Helper()
+	if errors.Is(err, ErrNotInstalled) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}

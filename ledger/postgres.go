@@ -1,0 +1,285 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+const (
+	defaultLease    = 30 * time.Second
+	defaultPatience = 15 * time.Minute
+	openPatience    = 15 * time.Second // a wrong address should not take long to notice
+
+	// attemptLimit ends an attempt whose connection is dead and does not say so.
+	attemptLimit = 30 * time.Second
+)
+
+// postgres is a schema of a Postgres database. A run has a schema of its own as it would
+// have a file of its own (docs/design/0004-ledger-on-postgres.md).
+type postgres struct {
+	shown    string // the address without its password
+	config   *pgx.ConnConfig
+	lease    time.Duration
+	patience time.Duration
+}
+
+func parsePostgres(address string) (*postgres, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		// url.Error quotes the address, which may hold a password.
+		return nil, errors.New("ledger: the address of the Postgres database is not a URL: want postgres://user@host/database?search_path=SCHEMA")
+	}
+	p := &postgres{lease: defaultLease, patience: defaultPatience}
+	q := u.Query()
+	for name, into := range map[string]*time.Duration{"stargate_lease": &p.lease, "stargate_patience": &p.patience} {
+		if v := q.Get(name); v != "" {
+			if *into, err = time.ParseDuration(v); err != nil || *into <= 0 {
+				return nil, fmt.Errorf("ledger %s: %s=%s is not a positive duration such as 30s", u.Redacted(), name, v)
+			}
+		}
+		q.Del(name)
+	}
+	if !q.Has("connect_timeout") {
+		q.Set("connect_timeout", "10")
+	}
+	u.RawQuery = q.Encode()
+	if p.config, err = pgx.ParseConfig(u.String()); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err) // it hides the password
+	}
+	q.Del("password")
+	q.Del("connect_timeout")
+	u.RawQuery = q.Encode()
+	p.shown = u.Redacted()
+	if strings.ContainsAny(p.config.RuntimeParams["search_path"], `,"`) {
+		return nil, fmt.Errorf("ledger %s: search_path has to name one schema", p.shown)
+	}
+	if p.config.RuntimeParams["application_name"] == "" {
+		p.config.RuntimeParams["application_name"] = "stargate"
+	}
+	return p, nil
+}
+
+func (p *postgres) String() string { return p.shown }
+
+func (p *postgres) migrations() (string, goose.Dialect) {
+	return "migrations/postgres", goose.DialectPostgres
+}
+
+func (p *postgres) encode(text string) string   { return escapeText(text) }
+func (p *postgres) decode(stored string) string { return unescapeText(stored) }
+
+func (p *postgres) begin(bool) []string { return []string{"BEGIN"} }
+func (p *postgres) end(bool) []string   { return []string{"COMMIT"} }
+
+func (p *postgres) transaction() string { return "SELECT CAST(pg_current_xact_id() AS TEXT)" }
+
+// errInDoubt: the server has not yet noticed that the transaction's client is gone.
+var errInDoubt = errors.New("a transaction is still in progress")
+
+// committed asks what became of a transaction whose connection was lost at its commit.
+func (p *postgres) committed(ctx context.Context, x executor, name string) (bool, error) {
+	var status sql.NullString
+	if err := x.QueryRowContext(ctx, "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS XID8))", name).Scan(&status); err != nil {
+		return false, err
+	}
+	if status.String == "in progress" {
+		return false, errInDoubt
+	}
+	return status.String == "committed", nil
+}
+
+// connections opens a pool that writes.
+func (p *postgres) connections(most int) *sql.DB {
+	db := stdlib.OpenDB(*p.config)
+	db.SetMaxOpenConns(most)
+	db.SetMaxIdleConns(most)
+	return db
+}
+
+func (p *postgres) pool() (*sql.DB, error) {
+	config := p.config.Copy()
+	config.RuntimeParams["default_transaction_read_only"] = "on"
+	db := stdlib.OpenDB(*config)
+	db.SetConnMaxIdleTime(time.Minute)
+	return db, nil
+}
+
+// lookups is small: most lookups are made in groups (see leases), and a server that many
+// workers share has a hundred connections by default.
+func (p *postgres) lookups() int { return 2 }
+
+// openReader opens the schema for reading.
+func (p *postgres) openReader() (r *Reader, err error) {
+	err = p.retry(context.Background(), openPatience, 0, func(context.Context) error {
+		r, err = newReader(p)
+		return err
+	})
+	return r, err
+}
+
+// openPostgres opens the schema for writing and reading.
+func openPostgres(p *postgres, id Identity) (_ *Ledger, err error) {
+	if err := p.prepare(id); err != nil {
+		return nil, err
+	}
+	reader, err := p.openReader()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, reader.Close())
+		}
+	}()
+	l, err := startLeases(p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	db := p.connections(1)
+	w, err := startWriter(p, db, l.end)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Ledger{Reader: reader, writer: w, turns: l, release: func() error { return nil }}, nil
+}
+
+// prepare makes what is missing, one process at a time.
+func (p *postgres) prepare(id Identity) (err error) {
+	db := p.connections(2)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return p.retry(context.Background(), openPatience, 0, func(ctx context.Context) (err error) {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return explain(p, "open", err)
+		}
+		defer func() { err = errors.Join(err, conn.Close()) }()
+		name := p.config.RuntimeParams["search_path"]
+		const among = 0x53544c47 // of all advisory locks of the database
+		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1, hashtext($2))", among, name); err != nil {
+			return explain(p, "open", err)
+		}
+		defer func() {
+			_, e := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", among, name)
+			err = errors.Join(err, e)
+		}()
+		if err := p.ensureSchema(ctx, conn); err != nil {
+			return explain(p, "make the schema", err)
+		}
+		if err := migrate(ctx, p, db); err != nil {
+			return err
+		}
+		return identify(ctx, p, db, id)
+	})
+}
+
+func (p *postgres) ensureSchema(ctx context.Context, conn *sql.Conn) error {
+	var current sql.NullString // the first schema of the search path that exists
+	if err := conn.QueryRowContext(ctx, "SELECT current_schema()").Scan(&current); err != nil {
+		return err
+	}
+	name := p.config.RuntimeParams["search_path"]
+	if current.Valid || name == "" {
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{name}.Sanitize())
+	return err
+}
+
+func (p *postgres) recognise(ctx context.Context, db *sql.DB) (version int64, err error) {
+	var ours bool
+	var goosed, others int
+	const tables = `SELECT coalesce(obj_description(to_regclass(quote_ident(current_schema()) || '.run'), 'pg_class') = 'stargate ledger', false),
+		count(*) FILTER (WHERE tablename = 'goose_db_version'), count(*) FILTER (WHERE tablename <> 'goose_db_version')
+		FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`
+	if err := db.QueryRowContext(ctx, tables).Scan(&ours, &goosed, &others); err != nil {
+		return 0, explain(p, "open", err)
+	}
+	if !ours && others > 0 {
+		return 0, fmt.Errorf("ledger %s: open: %w (the schema holds another program's tables: choose another one with ?search_path=SCHEMA)", p, ErrCorrupt)
+	}
+	if goosed == 0 {
+		return 0, nil
+	}
+	return applied(ctx, p, db)
+}
+
+// patiently repeats an operation that failed because the server is away.
+func (p *postgres) patiently(ctx context.Context, operation func(context.Context) error) error {
+	return p.retry(ctx, p.patience, attemptLimit, operation)
+}
+
+func (p *postgres) retry(ctx context.Context, patience, limit time.Duration, operation func(context.Context) error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 5*time.Second
+	var since time.Time // the first failure
+	attempt := func() (struct{}, error) {
+		one, cancel := ctx, context.CancelFunc(func() {})
+		if limit > 0 {
+			one, cancel = context.WithTimeout(ctx, limit)
+		}
+		defer cancel()
+		err := operation(one)
+		if err == nil || ctx.Err() != nil || !isAway(err) {
+			if err != nil {
+				err = backoff.Permanent(err)
+			}
+			return struct{}{}, err
+		}
+		if since.IsZero() {
+			since = time.Now()
+			slog.Warn("the ledger's server is away; waiting for it", "ledger", p.shown, "patience", patience, "error", err)
+		}
+		return struct{}{}, err
+	}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(patience))
+	switch {
+	case err == nil && !since.IsZero():
+		slog.Info("the ledger's server is back", "ledger", p.shown, "away", time.Since(since).Round(time.Millisecond))
+	case err != nil && ctx.Err() == nil && isAway(err):
+		return fmt.Errorf("%w (for %s; start it or correct the address, then run again: all finished calls are kept): %w", ErrAway, time.Since(since).Round(time.Second), err)
+	}
+	return err
+}
+
+// isAway tells failures that another attempt may not meet: lost connections, servers that
+// start, stop or are full, and transactions that lost to another one.
+func isAway(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", "57P05", // the server shuts down, crashed, starts; an idle session ended
+			"53300",          // too many connections
+			"40001", "40P01": // serialization failure, deadlock
+			return true
+		}
+		return strings.HasPrefix(pg.Code, "08") // connection exceptions
+	}
+	var network net.Error
+	return errors.Is(err, errInDoubt) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) || pgconn.SafeToRetry(err)
+}
+
+func isPostgres(s store) bool { _, ok := s.(*postgres); return ok }
+
+// errNoLedger: the schema is not there, or is empty.
+var errNoLedger = fmt.Errorf("no ledger is here: %w", fs.ErrNotExist)
