@@ -1,5 +1,5 @@
 #!/bin/sh
-#SBATCH --job-name=%STARGATE_JOB%
+#SBATCH --job-name=stargate-m1-0123456789ab
 #SBATCH --output="/run/m1.training/attempt-02/log"
 #SBATCH --open-mode=append
 #SBATCH --no-requeue
