@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -22,8 +23,9 @@ type family struct {
 	bos, eos string
 	markers  []string
 	template string
-	addsBOS  bool // the tokenizer puts bos in front of a text that is no chat
-	pieces   bool // vocabulary in the manner of SentencePiece
+	addsBOS  bool   // the tokenizer puts bos in front of a text that is no chat
+	end      string // generation_config.json: a token that ends a turn besides eos
+	pieces   bool   // vocabulary in the manner of SentencePiece
 }
 
 // families are short templates in the manner of those they are named after.
@@ -36,7 +38,7 @@ var families = map[string]family{
 		template: "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] + '<|im_end|>' }}{% endgeneration %}{% else %}{{ m['content'] + '<|im_end|>' }}{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"},
 	"llama3": {bos: "<|begin_of_text|>", eos: "<|eot_id|>", markers: []string{"<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"}, addsBOS: true,
 		template: "{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"},
-	"end of turn is not end of sequence": {bos: "<|begin_of_text|>", eos: "<|end_of_text|>", markers: []string{"<|begin_of_text|>", "<|end_of_text|>", "<|eot|>", "<|head|>"}, addsBOS: true,
+	"end of turn is not end of sequence": {bos: "<|begin_of_text|>", eos: "<|end_of_text|>", markers: []string{"<|begin_of_text|>", "<|end_of_text|>", "<|eot|>", "<|head|>"}, addsBOS: true, end: "<|eot|>",
 		template: "{{ bos_token }}{% for m in messages %}{{ '<|head|>' + m['role'] + '\\n' + m['content'] + '<|eot|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|head|>assistant\\n' }}{% endif %}"},
 	"mistral": {bos: "<s>", eos: "</s>", markers: []string{"<s>", "</s>", "[INST]", "[/INST]"}, addsBOS: true,
 		template: "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate.') }}{% endif %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + '[/INST]' }}{% else %}{{ ' ' + m['content'] | trim + eos_token }}{% endif %}{% endfor %}"},
@@ -56,9 +58,22 @@ func Families() []string {
 	return names
 }
 
+// texts are those that were opened, by name.
+var texts sync.Map
+
 // Text is the text side of a model of this family, with the built-in model's vocabulary or, for
 // "pieces", a small one in the manner of SentencePiece.
 func Text(t testing.TB, name string) *local.Text {
+	t.Helper()
+	if known, ok := texts.Load(name); ok {
+		return known.(*local.Text)
+	}
+	text := open(t, name)
+	texts.Store(name, text)
+	return text
+}
+
+func open(t testing.TB, name string) *local.Text {
 	t.Helper()
 	model, err := nano.ModelFS()
 	if err != nil {
@@ -84,11 +99,17 @@ func Text(t testing.TB, name string) *local.Text {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return TextOf(t, vocabulary, f.bos, f.eos, f.template, f.addsBOS, f.markers...)
+	return f.open(t, vocabulary)
 }
 
-// TextOf is a tokenizer.json with more special tokens, and a template.
-func TextOf(t testing.TB, vocabulary []byte, bos, eos, template string, addsBOS bool, markers ...string) *local.Text {
+// WithTemplate is a tokenizer.json with a chat template.
+func WithTemplate(t testing.TB, vocabulary []byte, bos, eos, template string) *local.Text {
+	t.Helper()
+	return family{bos: bos, eos: eos, template: template}.open(t, vocabulary)
+}
+
+// open is the family with a tokenizer.json, to which its markers are added.
+func (f family) open(t testing.TB, vocabulary []byte) *local.Text {
 	t.Helper()
 	var file map[string]any
 	if err := json.Unmarshal(vocabulary, &file); err != nil {
@@ -96,28 +117,33 @@ func TextOf(t testing.TB, vocabulary []byte, bos, eos, template string, addsBOS 
 	}
 	added, _ := file["added_tokens"].([]any)
 	size := float64(len(file["model"].(map[string]any)["vocab"].(map[string]any)))
-	known := map[string]bool{}
+	known := map[string]float64{}
 	for _, a := range added {
 		token := a.(map[string]any)
-		known[token["content"].(string)] = true
+		known[token["content"].(string)] = token["id"].(float64)
 		size = max(size, token["id"].(float64)+1)
 	}
-	for _, m := range markers {
-		if !known[m] {
+	for _, m := range f.markers {
+		if _, there := known[m]; !there {
+			known[m] = size
 			added = append(added, map[string]any{"id": size, "content": m, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
 			size++
 		}
 	}
 	file["added_tokens"] = added
-	settings := map[string]any{"chat_template": template, "eos_token": eos}
-	if bos != "" {
-		settings["bos_token"] = bos
+	settings := map[string]any{"chat_template": f.template, "eos_token": f.eos}
+	if f.bos != "" {
+		settings["bos_token"] = f.bos
 	}
-	if addsBOS {
+	if f.addsBOS {
 		settings["add_bos_token"] = true
 	}
+	files := map[string]any{"tokenizer.json": file, "tokenizer_config.json": settings}
+	if f.end != "" {
+		files["generation_config.json"] = map[string]any{"eos_token_id": []float64{known[f.eos], known[f.end]}}
+	}
 	dir := fstest.MapFS{}
-	for name, v := range map[string]any{"tokenizer.json": file, "tokenizer_config.json": settings} {
+	for name, v := range files {
 		data, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
