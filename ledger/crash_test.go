@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stargate/ledger"
+	"stargate/ledger/pgtest"
 	"stargate/lm"
 )
 
@@ -32,7 +33,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := pgtest.Done(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 const (
@@ -95,13 +101,15 @@ func crashChild(path string) error {
 	return l.Close()
 }
 
-func TestKill(t *testing.T) { killAndResume(t, 3) }
+func TestKill(t *testing.T) {
+	ledger.EachStore(t, func(t *testing.T, fresh func() string) { killAndResume(t, fresh(), 3) })
+}
 
 func TestSoakKill(t *testing.T) {
 	if os.Getenv("STARGATE_SOAK") == "" {
 		t.Skip("set STARGATE_SOAK=1: 40 kills take a while")
 	}
-	killAndResume(t, 40)
+	ledger.EachStore(t, func(t *testing.T, fresh func() string) { killAndResume(t, fresh(), 40) })
 }
 
 // A kill during the first opening, while tables are being made, leaves a file that opens.
@@ -133,8 +141,7 @@ func TestKillWhileOpening(t *testing.T) {
 
 // killAndResume kills the child at random moments and lets the last one finish. Nothing it
 // was given may be made again, and the totals are those of a run without kills.
-func killAndResume(t *testing.T, kills int) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+func killAndResume(t *testing.T, path string, kills int) {
 	given := make(map[string]bool)
 	repeated := 0
 	for session := range kills + 1 {

@@ -58,53 +58,55 @@ func TestKeySeparatesFields(t *testing.T) {
 
 // Whatever a model says comes back from the file bit by bit.
 func TestRowsRoundTrip(t *testing.T) {
-	l, err := Open(t.TempDir()+"/ledger.db", Identity{Digest: "d"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	store := func(t *rapid.T, key Key, r row) row {
-		if err := l.writer.submit(context.Background(), &write{key: key, source: &source{"r", "m", Generate}, row: &r}); err != nil {
-			t.Fatal(err)
-		}
-		back, _, err := l.lookup(key)
+	EachStore(t, func(t *testing.T, fresh func() string) {
+		l, err := Open(fresh(), Identity{Digest: "d"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return back
-	}
-	tokens := rapid.Int32()
-	anyBytes := rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "bytes")) })
-	text := rapid.OneOf(rapid.String(), anyBytes, rapid.SampledFrom([]string{"", "\x00", "a\x00b", "\xff\xfe"}))
-	real := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.Copysign(0, -1), math.Inf(-1), math.SmallestNonzeroFloat64, -359.8}))
-	n := uint64(0)
-	rapid.Check(t, func(t *rapid.T) {
-		n++
-		want := lm.Completion{
-			Text: text.Draw(t, "text"), Tokens: rapid.SliceOfN(tokens, 0, 9).Draw(t, "tokens"), Finish: lm.FinishReason(rapid.SampledFrom([]string{"stop", "length", "other"}).Draw(t, "finish")),
-			Usage: lm.Usage{PromptTokens: rapid.IntRange(0, 1<<40).Draw(t, "in"), CompletionTokens: rapid.Int().Draw(t, "out")},
+		defer func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		store := func(t *rapid.T, key Key, r row) row {
+			if err := l.writer.submit(context.Background(), &write{key: key, source: &source{"r", "m", Generate}, row: &r}); err != nil {
+				t.Fatal(err)
+			}
+			back, _, err := l.lookup(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return back
 		}
-		got, err := store(t, GenerateKey("m", nil, lm.Sampling{Seed: n}), rowOfCompletion(want)).completion()
-		if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" || err != nil {
-			t.Fatalf("%v\n%s", err, d)
-		}
+		tokens := rapid.Int32()
+		anyBytes := rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "bytes")) })
+		text := rapid.OneOf(rapid.String(), anyBytes, rapid.SampledFrom([]string{"", "\x00", "a\x00b", "\xff\xfe"}))
+		real := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.Copysign(0, -1), math.Inf(-1), math.SmallestNonzeroFloat64, -359.8}))
+		n := uint64(0)
+		rapid.Check(t, func(t *rapid.T) {
+			n++
+			want := lm.Completion{
+				Text: text.Draw(t, "text"), Tokens: rapid.SliceOfN(tokens, 0, 9).Draw(t, "tokens"), Finish: lm.FinishReason(rapid.SampledFrom([]string{"stop", "length", "other"}).Draw(t, "finish")),
+				Usage: lm.Usage{PromptTokens: rapid.IntRange(0, 1<<40).Draw(t, "in"), CompletionTokens: rapid.Int().Draw(t, "out")},
+			}
+			got, err := store(t, GenerateKey("m", nil, lm.Sampling{Seed: n}), rowOfCompletion(want)).completion()
+			if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" || err != nil {
+				t.Fatalf("%v\n%s", err, d)
+			}
 
-		score := lm.LogProb{Sum: real.Draw(t, "sum"), Usage: want.Usage}
-		for range rapid.IntRange(0, 5).Draw(t, "n") {
-			score.Tokens = append(score.Tokens, lm.TokenLogProb{ID: tokens.Draw(t, "id"), LogProb: real.Draw(t, "logprob")})
-		}
-		r, err := rowOfLogProb(score)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := store(t, GenerateKey("n", nil, lm.Sampling{Seed: n}), r).logProb()
-		if d := cmp.Diff(score, back); d != "" || err != nil {
-			t.Fatalf("%v\n%s", err, d)
-		}
+			score := lm.LogProb{Sum: real.Draw(t, "sum"), Usage: want.Usage}
+			for range rapid.IntRange(0, 5).Draw(t, "n") {
+				score.Tokens = append(score.Tokens, lm.TokenLogProb{ID: tokens.Draw(t, "id"), LogProb: real.Draw(t, "logprob")})
+			}
+			r, err := rowOfLogProb(score)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := store(t, GenerateKey("n", nil, lm.Sampling{Seed: n}), r).logProb()
+			if d := cmp.Diff(score, back); d != "" || err != nil {
+				t.Fatalf("%v\n%s", err, d)
+			}
+		})
 	})
 }
 

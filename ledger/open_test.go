@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,20 +35,6 @@ func filled(t testing.TB, n int) (path string) {
 	return path
 }
 
-func execSQL(t *testing.T, path, statement string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec(statement); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -72,13 +57,13 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-			execSQL(t, path, "CREATE TABLE theirs (a)")
+			ledger.Exec(t, path, "CREATE TABLE theirs (a)")
 		}, ledger.ErrCorrupt, "another program"},
 		{"a newer schema", func(t *testing.T, path string) {
-			execSQL(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+			ledger.Exec(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
 		}, ledger.ErrNewerSchema, "schema is 999"},
 		{"another run", func(t *testing.T, path string) {
-			execSQL(t, path, "UPDATE run SET name = 'nano-paper', digest = 'd2'")
+			ledger.Exec(t, path, "UPDATE run SET name = 'nano-paper', digest = 'd2'")
 		}, ledger.ErrOtherRun, `"nano-paper"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -196,28 +181,30 @@ func TestOpenReaderRefuses(t *testing.T) {
 		t.Errorf("no file: got %v", err)
 	}
 	newer := filled(t, 1)
-	execSQL(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	ledger.Exec(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
 	if _, err := ledger.OpenReader(newer); !errors.Is(err, ledger.ErrNewerSchema) {
 		t.Errorf("newer schema: got %v", err)
 	}
 	older := filled(t, 1)
-	execSQL(t, older, "DELETE FROM goose_db_version WHERE version_id > 0")
+	ledger.Exec(t, older, "DELETE FROM goose_db_version WHERE version_id > 0")
 	if _, err := ledger.OpenReader(older); !errors.Is(err, ledger.ErrOlderSchema) {
 		t.Errorf("older schema: got %v", err)
 	}
 }
 
 func TestClosedLedgerAsksNobody(t *testing.T) {
-	l, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), run)
-	must(t, err)
-	inner := new(model)
-	g := l.Generator("questioner", "w0", inner)
-	must(t, l.Close())
-	_, callErr := g.Generate(context.Background(), ask("a"), lm.Sampling{})
-	putErr := l.Put(context.Background(), "k", 1)
-	if !errors.Is(callErr, ledger.ErrClosed) || !errors.Is(putErr, ledger.ErrClosed) || inner.calls.Load() != 0 {
-		t.Errorf("got %v, %v after %d calls", callErr, putErr, inner.calls.Load())
-	}
+	ledger.EachStore(t, func(t *testing.T, fresh func() string) {
+		l, err := ledger.Open(fresh(), run)
+		must(t, err)
+		inner := new(model)
+		g := l.Generator("questioner", "w0", inner)
+		must(t, l.Close())
+		_, callErr := g.Generate(context.Background(), ask("a"), lm.Sampling{})
+		putErr := l.Put(context.Background(), "k", 1)
+		if !errors.Is(callErr, ledger.ErrClosed) || !errors.Is(putErr, ledger.ErrClosed) || inner.calls.Load() != 0 {
+			t.Errorf("got %v, %v after %d calls", callErr, putErr, inner.calls.Load())
+		}
+	})
 }
 
 func ExampleOpen() {
