@@ -3,6 +3,8 @@ package eval
 import (
 	"context"
 	"fmt"
+
+	"stargate/eval/judge"
 )
 
 // Baseline compares every model with another way of answering than m0's own.
@@ -30,7 +32,7 @@ func (e *Evaluation) baselines(ctx context.Context, in Input) error {
 			return fmt.Errorf("baseline %s: %w", b.Name, err)
 		}
 		for m, model := range in.Models {
-			verdicts := make([]Verdict, len(chosen))
+			verdicts := make([]judge.Verdict, len(chosen))
 			err := in.each(ctx, "judge "+model.Name+" against "+b.Name, len(chosen), func(ctx context.Context, k int) error {
 				responder := model.Policy
 				if in.BaseResponds {
@@ -40,10 +42,12 @@ func (e *Evaluation) baselines(ctx context.Context, in Input) error {
 				if err != nil {
 					return err
 				}
-				if verdicts[k] = Invalid; text != "" && texts[k] != "" {
-					verdicts[k], err = compare(ctx, in.Judge, Comparison{in.Test.Pairs[chosen[k]], text, texts[k]})
+				ballots, err := in.vote(ctx, in.panel()[:1], model.Name+" against "+b.Name, in.Test.Pairs[chosen[k]], text, texts[k])
+				if err != nil {
+					return err
 				}
-				return err
+				verdicts[k] = ballots[0].Verdict
+				return nil
 			})
 			if err != nil {
 				return fmt.Errorf("win rate of %s against %s: %w", model.Name, b.Name, err)

@@ -11,6 +11,9 @@ type cell struct {
 	lost     []int // contexts that did not fit the base model, by pair
 }
 
+// cellKey names a cell: whose conversations, in what condition.
+type cellKey struct{ model, condition, subset string }
+
 func newCell(n int) cell {
 	return cell{make([]float64, n), make([]float64, n), make([]bool, n), make([]int, n)}
 }
@@ -35,6 +38,17 @@ func (c cell) observations(in Input, base *cell, turns int) []stats.Observation 
 		obs = append(obs, stats.Observation{Task: p.Task.ID, Persona: p.Persona.ID, Value: v})
 	}
 	return obs
+}
+
+// minus is c less another cell, where both have a value.
+func (c cell) minus(other cell) cell {
+	out := newCell(len(c.ok))
+	for i := range c.ok {
+		if c.ok[i] && other.ok[i] {
+			out.set(i, c.value[i]-other.value[i], 1)
+		}
+	}
+	return out
 }
 
 // meanPerToken is the mean over pairs of the mean log-probability of a token of the gold.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stargate"
+	"stargate/eval/judge"
 )
 
 // Model is a policy under evaluation.
@@ -34,10 +35,15 @@ type Input struct {
 	Roleplayer   stargate.Roleplayer
 	Test         stargate.Split
 	Judge        Judge
+	JudgeName    string                              // in the judges' audit; "" = "judge"
+	JudgeSelf    string                              // the model that the judge is, if it is one of Models
+	Panel        judge.Panel                         // further judges, for agreement; they do not change the win rates
+	Orders       judge.Orders                        // "" = both; "authors": one order by coin flip, ties left out (compat: authors)
 	Truth        Truth                               // nil where it is not known
 	WinPairs     int                                 // pairs compared by the judge, balanced over lengths; 0 = none
 	Baselines    []Model                             // further policies that respond on m0's conversations, to be compared with
 	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
+	Resamples    int                                 // of every bootstrap; 0 = 10,000
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
 }
 
@@ -49,6 +55,9 @@ const Scope = "evaluation"
 type Evaluation struct {
 	Result *Result
 	Rated  [][]stargate.Candidates // [model][pair]: conversations scored under Q_BASE
+
+	cells    map[cellKey]cell // what the conditions gave, pair by pair
+	compared []compared       // what was judged
 }
 
 // Run evaluates the models on the test split.
@@ -89,6 +98,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 		}
 	}
 	e.questions(in)
+	e.checks(in)
 	e.Result.Shapes = Shapes(e.Result, nil)
 	return e, nil
 }
@@ -109,6 +119,15 @@ func (in Input) validate() error {
 	}
 	if in.WinPairs > 0 && len(in.Models) > 1 && in.Judge == nil {
 		return errors.New("evaluation: win rates need a judge; give one, or set win_pairs to 0")
+	}
+	if in.Orders != "" && in.Orders != judge.Both && in.Orders != judge.CoinFlip {
+		return fmt.Errorf("evaluation: orders are %q, want %q or %q", in.Orders, judge.Both, judge.CoinFlip)
+	}
+	if in.WinPairs == 0 || len(in.Models) < 2 {
+		return nil
+	}
+	if err := in.panel().Validate(); err != nil {
+		return fmt.Errorf("evaluation: %w", err)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ func (e *Evaluation) gold(ctx context.Context, in Input) error {
 	if err != nil {
 		return err
 	}
+	e.cells = map[cellKey]cell{{in.Models[0].Name, Negative, All}: neg, {in.Models[0].Name, Positive, All}: pos}
 	e.add(in, Negative, All, in.Models[0].Name, neg, nil)
 	e.add(in, Positive, All, in.Models[0].Name, pos, nil)
 	other := in.others()
@@ -27,6 +28,7 @@ func (e *Evaluation) gold(ctx context.Context, in Input) error {
 		}
 		for _, c := range cells {
 			key := c.condition + "/" + c.subset
+			e.cells[cellKey{model.Name, c.condition, c.subset}] = c.cell
 			e.add(in, c.condition, c.subset, model.Name, c.cell, base[key])
 			if m == 0 {
 				base[key] = &c.cell

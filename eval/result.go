@@ -1,5 +1,7 @@
 package eval
 
+import "stargate/eval/judge"
+
 // Conditions of a gold log-probability.
 const (
 	Negative           = "neg"
@@ -32,6 +34,13 @@ type Result struct {
 	Calls       map[string]Calls `json:"calls"`   // by role
 	Training    []Training       `json:"training"`
 	Shapes      []Shape          `json:"shapes"`
+
+	// What follows came with later versions of the program and may be absent.
+
+	Paired    []Paired         `json:"paired,omitempty"`
+	WinChecks []WinCheck       `json:"win_checks,omitempty"`
+	Judges    []judge.Audit    `json:"judges,omitempty"`
+	Agreement *judge.Agreement `json:"agreement,omitempty"` // of several judges
 }
 
 // GoldLogProb is a mean of log p_{Q_BASE}(gold | context) over pairs, in nats.
@@ -124,9 +133,10 @@ func (g Gap) Reached() bool { return g.High >= 0 }
 
 // Calls counts a role's model calls over the whole run.
 type Calls struct {
-	Made      int `json:"made"`
-	TokensIn  int `json:"tokens_in"`
-	TokensOut int `json:"tokens_out"`
+	Made      int     `json:"made"`
+	TokensIn  int     `json:"tokens_in"`
+	TokensOut int     `json:"tokens_out"`
+	Cost      float64 `json:"cost,omitempty"` // at the prices of the experiment, where a server plays the role
 }
 
 // Training is the curve of one fine-tune.

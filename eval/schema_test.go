@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"stargate/eval/judge"
 )
 
 const schemaFile = "../docs/report.schema.json"
@@ -45,7 +47,7 @@ func TestResultKeepsTheSchema(t *testing.T) {
 	for name, w := range map[string]*world{"full": full, "no truth": plain, "alone": alone, "nothing asked": newWorld(t, 4, 2, mute, mute)} {
 		r := w.run(t).Result
 		if name == "full" {
-			r.Calls["questioner"] = Calls{3, 20, 10}
+			r.Calls["questioner"] = Calls{Made: 3, TokensIn: 20, TokensOut: 10}
 			r.Training = append(r.Training, Training{Model: "m1", Split: "A", Examples: 2, Loss: []float64{2, 1}, EvalLoss: [2]float64{2, 1}, Relevant: [2]float64{-1, -1}})
 		}
 		if err := validate(t, s, encode(t, r)); err != nil {
@@ -96,6 +98,8 @@ func TestSchemaListsEveryField(t *testing.T) {
 	for name, v := range map[string]any{
 		"": Result{}, "gold_logprob": GoldLogProb{}, "gold_turns": GoldTurns{}, "win_rate": WinRate{}, "win_turns": Turns{}, "questions": Questions{},
 		"optimum": Optimum{}, "gap": Gap{}, "calls": Calls{}, "training": Training{}, "shape": Shape{}, "baseline": Baseline{},
+		"paired": Paired{}, "boot": Boot{}, "win_check": WinCheck{}, "judge": judge.Audit{}, "order": judge.Order{}, "self_rate": judge.SelfRate{},
+		"audited_rate": judge.AuditedRate{}, "rate": judge.Rate{}, "agreement": judge.Agreement{}, "pair_kappa": judge.PairKappa{},
 	} {
 		o := schema.object
 		if name != "" {

@@ -6,11 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"stargate"
+	"stargate/eval/judge"
 	"stargate/eval/stats"
 	"stargate/lm"
 )
+
+// compared is a pair of the test split whose responses were judged.
+type compared struct {
+	pair      int      // index in the test split
+	responses []string // by model; "" where there is none
+	ballots   [][]judge.Ballot
+}
 
 // wins compares each model's greedy response on one random conversation of a pair with
 // that of m0 on one of its own (§5.2).
@@ -18,39 +27,71 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 	if in.WinPairs == 0 {
 		return nil
 	}
-	chosen := in.winPairs()
-	base := make([]string, len(chosen))
+	for _, i := range in.winPairs() {
+		e.compared = append(e.compared, compared{i, make([]string, len(in.Models)), make([][]judge.Ballot, len(in.Models))})
+	}
+	panel := in.panel()
 	for m, model := range in.Models {
-		verdicts := make([]Verdict, len(chosen))
-		err := in.each(ctx, "judge "+model.Name, len(chosen), func(ctx context.Context, k int) error {
-			i := chosen[k]
+		err := in.each(ctx, "judge "+model.Name, len(e.compared), func(ctx context.Context, k int) error {
+			c := &e.compared[k]
 			responder := model.Policy
 			if in.BaseResponds {
 				responder = in.Models[0].Policy
 			}
-			text, err := e.respond(ctx, in, responder, m, i)
-			if err != nil {
+			var err error
+			if c.responses[m], err = e.respond(ctx, in, responder, m, c.pair); err != nil || m == 0 {
 				return err
 			}
-			if m == 0 {
-				base[k] = text
-				return nil
-			}
-			if text == "" || base[k] == "" {
-				verdicts[k] = Invalid
-				return nil
-			}
-			verdicts[k], err = compare(ctx, in.Judge, Comparison{in.Test.Pairs[i], text, base[k]})
+			c.ballots[m], err = in.vote(ctx, panel, model.Name, in.Test.Pairs[c.pair], c.responses[m], c.responses[0])
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("win rate of %s: %w", model.Name, err)
 		}
 		if m > 0 {
-			e.Result.WinRate = append(e.Result.WinRate, in.rate(model.Name, chosen, verdicts))
+			pairs, verdicts := e.verdicts(m)
+			e.Result.WinRate = append(e.Result.WinRate, in.rate(model.Name, pairs, verdicts))
 		}
 	}
+	e.audit(in, panel)
 	return nil
+}
+
+// panel is the judge of the win rates and then the further ones.
+func (in Input) panel() judge.Panel {
+	name := in.JudgeName
+	if name == "" {
+		name = defaultJudge
+	}
+	return append(judge.Panel{{Name: name, Judge: in.Judge, Self: in.JudgeSelf}}, in.Panel...)
+}
+
+// defaultJudge names the judge of the win rates where the input does not.
+const defaultJudge = "judge"
+
+// vote asks every judge about two responses. A response that is none is no judge's matter:
+// the comparison is invalid without asking.
+func (in Input) vote(ctx context.Context, panel judge.Panel, model string, p stargate.Pair, response, base string) ([]judge.Ballot, error) {
+	ballots := make([]judge.Ballot, len(panel))
+	for j, of := range panel {
+		if response == "" || base == "" {
+			ballots[j] = judge.Ballot{Verdict: judge.Invalid}
+			continue
+		}
+		b, err := judge.Vote(ctx, of.Judge, judge.Comparison{Pair: p, A: response, B: base}, in.orders(), judge.Coin(in.Config.Seed, model, p.Key()))
+		if err != nil {
+			return nil, fmt.Errorf("judge %s: %w", of.Name, err)
+		}
+		ballots[j] = b
+	}
+	return ballots, nil
+}
+
+func (in Input) orders() judge.Orders {
+	if in.Orders == "" {
+		return judge.Both
+	}
+	return in.Orders
 }
 
 // winPairs draws the compared pairs by hash, as many of each length; all pairs of a length
@@ -90,27 +131,37 @@ func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Q
 	return c.Text, nil
 }
 
-// rate turns verdicts into a rate; a tie is half a win.
-func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
+// verdicts are what the first judge says of model m.
+func (e *Evaluation) verdicts(m int) (pairs []int, verdicts []judge.Verdict) {
+	for _, c := range e.compared {
+		pairs, verdicts = append(pairs, c.pair), append(verdicts, c.ballots[m][0].Verdict)
+	}
+	return pairs, verdicts
+}
+
+// rate turns verdicts into a rate; a tie is half a win. In the authors' way of counting ties
+// are left out.
+func (in Input) rate(model string, chosen []int, verdicts []judge.Verdict) WinRate {
 	w := WinRate{Model: model, ByTurns: []Turns{}}
 	var obs []stats.Observation
 	byTurns := make([][]stats.Observation, in.Config.MaxTurns+1)
 	for k, v := range verdicts {
-		p := in.Test.Pairs[chosen[k]]
-		o := stats.Observation{Task: p.Task.ID, Persona: p.Persona.ID}
 		switch v {
-		case First:
-			o.Value = 1
+		case judge.First:
 			w.Wins++
-		case Tie:
-			o.Value = 0.5
+		case judge.Tie:
 			w.Ties++
-		case Second:
+		case judge.Second:
 			w.Losses++
 		default:
 			w.Invalid++
+		}
+		value, ok := in.counted(v)
+		if !ok {
 			continue
 		}
+		p := in.Test.Pairs[chosen[k]]
+		o := stats.Observation{Task: p.Task.ID, Persona: p.Persona.ID, Value: value}
 		obs = append(obs, o)
 		byTurns[in.turns(p)] = append(byTurns[in.turns(p)], o)
 	}
@@ -123,4 +174,48 @@ func (in Input) rate(model string, chosen []int, verdicts []Verdict) WinRate {
 	est, low, high := stats.Share(obs)
 	w.Rate, w.N, w.Low, w.High = est.Mean, est.N, low, high
 	return w
+}
+
+// counted is what a verdict counts in a win rate; ok is false where it is left out.
+func (in Input) counted(v judge.Verdict) (value float64, ok bool) {
+	if v == judge.Tie && in.orders() == judge.CoinFlip {
+		return 0, false
+	}
+	return v.Value()
+}
+
+// records are all ballots of the panel, for its audit.
+func (e *Evaluation) records(in Input, panel judge.Panel) []judge.Record {
+	var out []judge.Record
+	for m := range in.Models {
+		for _, c := range e.compared {
+			if m == 0 || c.responses[m] == "" || c.responses[0] == "" {
+				continue
+			}
+			p := in.Test.Pairs[c.pair]
+			for j, b := range c.ballots[m] {
+				out = append(out, judge.Record{Pair: p.Key(), Task: p.Task.ID, Persona: p.Persona.ID, Model: in.Models[m].Name, Judge: panel[j].Name,
+					Ballot: b, WordsA: len(strings.Fields(c.responses[m])), WordsB: len(strings.Fields(c.responses[0]))})
+			}
+		}
+	}
+	return out
+}
+
+// audit describes the judges: what order, length and their own texts did, and how far they
+// agree.
+func (e *Evaluation) audit(in Input, panel judge.Panel) {
+	records := e.records(in, panel)
+	if len(records) == 0 {
+		return
+	}
+	for _, j := range panel {
+		e.Result.Judges = append(e.Result.Judges, judge.AuditOf(records, j.Name, j.Self, in.Config.Seed))
+	}
+	e.Result.Agreement = judge.AgreementOf(records, in.resampling("agreement"))
+}
+
+// resampling names the draws of one bootstrap.
+func (in Input) resampling(names ...any) stats.Resampling {
+	return stats.Resampling{Resamples: in.Resamples, Seed: stargate.Seed(in.Config.Seed, append([]any{"bootstrap"}, names...)...), Workers: in.Config.Concurrency}
 }

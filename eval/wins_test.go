@@ -2,9 +2,13 @@ package eval
 
 import (
 	"context"
+	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stargate"
+	"stargate/eval/judge"
 	"stargate/lm"
 )
 
@@ -43,18 +47,18 @@ func TestWinPairsAreBalanced(t *testing.T) {
 }
 
 // verdicts is a judge that gives what it is told, pair by pair.
-type verdicts map[string]Verdict
+type verdicts map[string]judge.Verdict
 
 func (verdicts) Biased() bool { return false }
-func (v verdicts) Compare(_ context.Context, c Comparison) (Verdict, error) {
-	return v[c.Pair.Key()], nil
+func (v verdicts) Compare(_ context.Context, c judge.Comparison) (judge.Opinion, error) {
+	return judge.Opinion{Verdict: v[c.Pair.Key()], Attempts: 1}, nil
 }
 
 // Two wins, a tie, a loss and an invalid verdict: (2 + ½) / 4, and the invalid one is shown.
 func TestEveryOutcomeIsCounted(t *testing.T) {
 	w := newWorld(t, 5, 1, mixed, knowing)
 	w.Config.MaxTurns = 1
-	w.Judge = verdicts{"t0/u0": First, "t1/u0": First, "t2/u0": Tie, "t3/u0": Second, "t4/u0": Invalid}
+	w.Judge = verdicts{"t0/u0": judge.First, "t1/u0": judge.First, "t2/u0": judge.Tie, "t3/u0": judge.Second, "t4/u0": judge.Invalid}
 	got := w.run(t).Result.WinRate[0]
 	if got.Rate != 0.625 || got.N != 4 || got.Wins != 2 || got.Ties != 1 || got.Losses != 1 || got.Invalid != 1 {
 		t.Errorf("%+v", got)
@@ -88,5 +92,55 @@ func TestEqualModelsTie(t *testing.T) {
 	got := newWorld(t, 30, 10, mixed, mixed).run(t).Result.WinRate[0]
 	if got.Low > 0.5 || got.High < 0.5 {
 		t.Errorf("a model against itself: %+v", got)
+	}
+}
+
+// In the authors' way of counting a tie is nobody's: b/(a+b), here 2 of 3.
+func TestAuthorsCount(t *testing.T) {
+	w := newWorld(t, 5, 1, mixed, knowing)
+	w.Config.MaxTurns = 1
+	w.Orders = judge.CoinFlip
+	w.Judge = verdicts{"t0/u0": judge.First, "t1/u0": judge.First, "t2/u0": judge.Tie, "t3/u0": judge.Second, "t4/u0": judge.Invalid}
+	r := w.run(t).Result
+	if got := r.WinRate[0]; math.Abs(got.Rate-2./3) > 1e-12 || got.N != 3 || got.Ties != 1 || got.Invalid != 1 {
+		t.Errorf("%+v", got)
+	}
+	if a := r.Judges[0].Wins[0].Authors; a == nil || math.Abs(a.Rate-2./3) > 1e-12 || a.N != 3 {
+		t.Errorf("audit: %+v", a)
+	}
+	w.Orders = "any"
+	if _, err := Run(context.Background(), w.Input); err == nil {
+		t.Error("orders that there are not: no error")
+	}
+}
+
+// Every judge of a panel is asked, the first gives the rates, and their agreement is told.
+func TestPanel(t *testing.T) {
+	w := newWorld(t, 6, 3, clueless, mixed, knowing)
+	contrary := verdicts{}
+	for _, p := range w.Test.Pairs {
+		contrary[p.Key()] = judge.Second
+	}
+	w.JudgeName = "rubric"
+	w.Panel = judge.Panel{{Name: "again", Judge: w.Judge}, {Name: "contrary", Judge: contrary, Self: "m0"}}
+	r := w.run(t).Result
+	alone := newWorld(t, 6, 3, clueless, mixed, knowing).run(t).Result
+	if d := cmp.Diff(alone.WinRate, r.WinRate); d != "" {
+		t.Errorf("the panel changes the win rates:\n%s", d)
+	}
+	if len(r.Judges) != 3 || r.Agreement == nil || len(r.Agreement.Pairs) != 3 {
+		t.Fatalf("judges %+v, agreement %+v", r.Judges, r.Agreement)
+	}
+	for i, want := range []float64{1, 0, 0} { // rubric–again, rubric–contrary, again–contrary
+		if k := r.Agreement.Pairs[i]; math.Abs(k.Kappa-want) > 1e-9 {
+			t.Errorf("%s and %s: κ = %g, want %g", k.A, k.B, k.Kappa, want)
+		}
+	}
+	if s := r.Judges[2].Self; s == nil || s.Model != "m0" || s.Difference <= 0 {
+		t.Errorf("self-preference: %+v", s)
+	}
+	w.Panel[1].Name = "again"
+	if _, err := Run(context.Background(), w.Input); err == nil {
+		t.Error("two judges of one name: no error")
 	}
 }

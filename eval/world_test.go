@@ -171,7 +171,8 @@ func newWorld(t testing.TB, tasks, personas int, policies ...func(string, int, u
 	w := &world{base: scorer(policies[0]), roleplayer: player()}
 	w.Input = Input{
 		Experiment: "tiny", Config: cfg, Base: stargate.NewBase(w.base, prompts), Roleplayer: stargate.NewRoleplayer(w.roleplayer, prompts, cfg),
-		Test: testSplit(tasks, personas), Judge: RubricJudge{facts{}}, Truth: truth{}, WinPairs: 3 * tasks * personas, // all, whatever their lengths
+		Test: testSplit(tasks, personas), Judge: RubricJudge{Rubric: facts{}}, Truth: truth{}, WinPairs: 3 * tasks * personas, // all, whatever their lengths
+		Resamples: 200,
 	}
 	for i, ask := range policies {
 		var m lm.Generator = w.base

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -28,7 +29,7 @@ func (r Resampling) resamples() int {
 // safe for concurrent use.
 type Crossed struct {
 	obs            []Observation
-	task, persona  []int // cluster of each observation
+	task, persona  []int // cluster of each observation; 0 on a side that is not drawn again
 	tasks, persons int   // clusters that are drawn again; 0 = that side is not
 }
 
@@ -45,25 +46,30 @@ func Cross(obs []Observation) *Crossed {
 	case nested(c.persona, c.task) && c.tasks > 1:
 		c.persons = 0
 	}
-	if c.tasks == 1 {
+	if c.tasks < 2 {
 		c.tasks = 0
+		clear(c.task)
 	}
-	if c.persons == 1 {
+	if c.persons < 2 {
 		c.persons = 0
+		clear(c.persona)
 	}
 	return c
 }
 
+// number gives the clusters of one side numbers in the order of their names, so that the
+// order of observations does not matter to a draw.
 func number(obs []Observation, key func(Observation) string) (of []int, n int) {
 	at := map[string]int{}
+	for _, o := range obs {
+		at[key(o)] = 0
+	}
+	for i, name := range slices.Sorted(maps.Keys(at)) {
+		at[name] = i
+	}
 	of = make([]int, len(obs))
 	for i, o := range obs {
-		k, ok := at[key(o)]
-		if !ok {
-			k = len(at)
-			at[key(o)] = k
-		}
-		of[i] = k
+		of[i] = at[key(o)]
 	}
 	return of, len(at)
 }
@@ -94,20 +100,13 @@ func (c *Crossed) newReplicate() *replicate {
 	return r
 }
 
-func (c *Crossed) at(side []int, n, i int) int {
-	if n == 0 {
-		return 0
-	}
-	return side[i]
-}
-
 // draw fills r with the b-th draw of a seed.
 func (c *Crossed) draw(r *replicate, seed uint64, b int) {
 	random := rand.New(rand.NewPCG(seed, uint64(b)))
 	multiplicities(random, r.task, c.tasks)
 	multiplicities(random, r.persona, c.persons)
 	for i := range c.obs {
-		r.weight[i] = r.task[c.at(c.task, c.tasks, i)] * r.persona[c.at(c.persona, c.persons, i)]
+		r.weight[i] = r.task[c.task[i]] * r.persona[c.persona[i]]
 	}
 }
 
@@ -208,7 +207,7 @@ func (c *Crossed) weighted(r *replicate) (mean, sem float64) {
 			continue
 		}
 		d := o.Value - mean
-		t, u := c.at(c.task, c.tasks, i), c.at(c.persona, c.persons, i)
+		t, u := c.task[i], c.persona[i]
 		r.sumT[t] += r.persona[u] * d
 		r.sumP[u] += r.task[t] * d
 		pair += r.weight[i] * d * d

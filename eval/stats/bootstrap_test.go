@@ -36,6 +36,18 @@ func TestBootstrapIsDeterministic(t *testing.T) {
 	}
 }
 
+// Nor does the order of observations.
+func TestBootstrapIgnoresOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	obs := crossed(8, 5, func(int, int) float64 { return r.NormFloat64() })
+	want, p, _ := Cross(obs).Studentised(Resampling{Resamples: 500, Seed: 3}, 0)
+	r.Shuffle(len(obs), func(a, b int) { obs[a], obs[b] = obs[b], obs[a] })
+	got, q, _ := Cross(obs).Studentised(Resampling{Resamples: 500, Seed: 3}, 0)
+	if math.Abs(got.Low-want.Low) > 1e-9 || math.Abs(got.High-want.High) > 1e-9 || p != q {
+		t.Errorf("shuffled: %+v and %g, want %+v and %g", got, q, want, p)
+	}
+}
+
 // With every draw of each cluster once, a draw is the sample itself: the weighted mean and
 // error are those of Mean, whatever lies nested in what.
 func TestADrawOfEverythingIsTheSample(t *testing.T) {

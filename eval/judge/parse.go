@@ -1,0 +1,219 @@
+package judge
+
+import (
+	"regexp"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Reason says why a text is no verdict.
+type Reason string
+
+// The reasons, "" for a verdict.
+const (
+	Empty      Reason = "empty"      // nothing, or thoughts only
+	Refusal    Reason = "refusal"    // the model declines
+	Unparsable Reason = "unparsable" // words, but no verdict, or several at once
+)
+
+// Parse reads a judge's text. The prompt asks for a last line "Final Response: A" or
+// "Final Response: B"; models dress it up. In this order, the last that can be read counts:
+//
+//   - thoughts (<think>…</think> and its kin) are no part of the answer;
+//   - a JSON field "final_response", "verdict", "winner" and such;
+//   - a labelled verdict: "Final Response: A", "**Verdict** – Reply B", a heading with the
+//     verdict below it, a tie in words;
+//   - a bracketed one: [[A]], [[C]] for a tie (FastChat's form), \boxed{B};
+//   - a text that is a verdict and nothing else.
+//
+// A line that offers both ("Final Response: A" or "Final Response: B") is an echo of the
+// question, not an answer; "A" as an article ("A better reply is …") is none either.
+func Parse(text string) (Verdict, Reason) {
+	text = withoutThoughts(text)
+	if len(text) > longestText {
+		text = strings.ToValidUTF8(text[len(text)-longestText:], "")
+	}
+	if text = strings.TrimSpace(lookalikes.Replace(norm.NFKC.String(text))); text == "" {
+		return Invalid, Empty
+	}
+	for _, read := range []func(string) (Verdict, bool){fromJSON, fromLabel, fromBrackets, alone} {
+		if v, ok := read(text); ok {
+			return v, ""
+		}
+	}
+	if declines.MatchString(text) {
+		return Invalid, Refusal
+	}
+	return Invalid, Unparsable
+}
+
+// lookalikes are letters that print as A and B.
+var lookalikes = strings.NewReplacer("\u0410", "A", "\u0412", "B", "\u0391", "A", "\u0392", "B", "\u00a0", " ", "\r\n", "\n")
+
+var (
+	openThought  = regexp.MustCompile(`(?i)<(?:think|thinking|thought|reasoning|scratchpad|reflection)>|\[think\]|◁think▷`)
+	closeThought = regexp.MustCompile(`(?i)</(?:think|thinking|thought|reasoning|scratchpad|reflection)>|\[/think\]|◁/think▷`)
+	finalChannel = regexp.MustCompile(`(?i)<\|channel\|>\s*final\s*(?:<\|[a-z_]+\|>[^<]*)?<\|message\|>`)
+	channel      = regexp.MustCompile(`<\|channel\|>`)
+	control      = regexp.MustCompile(`<\|[^|<>]{1,40}\|>|</s>|<end_of_turn>`)
+)
+
+// withoutThoughts is what a model says to others: the text after the last closed thought.
+// Thoughts that were never closed, because the text was cut, leave nothing of what follows.
+func withoutThoughts(text string) string {
+	if at := finalChannel.FindAllStringIndex(text, -1); at != nil {
+		text = text[at[len(at)-1][1]:]
+	} else if at := channel.FindStringIndex(text); at != nil {
+		text = text[:at[0]]
+	}
+	if at := closeThought.FindAllStringIndex(text, -1); at != nil {
+		text = text[at[len(at)-1][1]:]
+	}
+	if at := openThought.FindStringIndex(text); at != nil {
+		text = text[:at[0]]
+	}
+	return strings.TrimSpace(control.ReplaceAllString(text, " "))
+}
+
+const labels = `final[\s_-]*(?:response|verdict|answer|decision|choice|judge?ment|result)|verdict|winner|(?:better|preferred|chosen|best)[\s_-]*(?:response|reply|answer)`
+
+var (
+	jsonField = regexp.MustCompile(`(?i)["'](?:` + labels + `|choice|preference|decision|answer|result)["']\s*:\s*["']?([^"'\n,}]{1,80})`)
+	label     = regexp.MustCompile(`(?i)(?:^|[^\pL])(?:` + labels + `)[*_"'\x60]*\s*(?:is\b|are\b|would be\b|[:=\-–—>]+)?`)
+	brackets  = regexp.MustCompile(`(?i)\[\[\s*([ABC]|tie)\s*\]\]|\\boxed\s*\{\s*(?:\\text\s*\{)?\s*([^{}]{1,40})\}`)
+	declines  = regexp.MustCompile(`(?i)\b(?:i\s*['’]?\s*a?m\s+(?:very\s+)?(?:sorry|unable|not able)|i\s+(?:cannot|can\s*['’]?\s*t|can not|won['’]t|will not|must decline|decline)|as an ai\b|unable to (?:assist|help|compare|judge|provide))`)
+)
+
+func fromJSON(text string) (Verdict, bool) {
+	if !strings.Contains(text, "{") {
+		return Invalid, false
+	}
+	return last(jsonField.FindAllStringSubmatch(text, -1), func(m []string) (Verdict, bool) { return token(m[1]) })
+}
+
+// fromLabel reads the last labelled verdict, line by line from the end. Where the label ends
+// its line, as a heading does, the verdict is the next line that is not blank.
+func fromLabel(text string) (Verdict, bool) {
+	below := ""
+	lines := strings.Split(text, "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if v, ok := labelled(lines[i], below); ok {
+			return v, true
+		}
+		if bare(lines[i]) != "" {
+			below = lines[i]
+		}
+	}
+	return Invalid, false
+}
+
+// labelled reads the last label of a line that says something; a line that offers both
+// after its first label says nothing.
+func labelled(line, below string) (Verdict, bool) {
+	at := label.FindAllStringIndex(line, -1)
+	if at == nil || offersBoth.MatchString(line[at[0][0]:]) {
+		return Invalid, false
+	}
+	for i := len(at) - 1; i >= max(0, len(at)-longestChain); i-- {
+		value := line[at[i][1]:]
+		if bare(value) == "" {
+			value = below
+		}
+		if v, ok := token(value); ok {
+			return v, true
+		}
+	}
+	return Invalid, false
+}
+
+// Bounds on what is read, so that no text takes long.
+const (
+	longestText  = 16 << 10 // the end of a longer text
+	longestChain = 8        // labels of one line
+	longestValue = 200      // of a verdict with its explanation
+)
+
+// bare is a text without what only decorates it.
+func bare(text string) string { return strings.Trim(text, " \t*_#:\"'`-–—=>|") }
+
+// fromBrackets also takes C, which in this form, and only in it, is a tie.
+func fromBrackets(text string) (Verdict, bool) {
+	return last(brackets.FindAllStringSubmatch(text, -1), func(m []string) (Verdict, bool) {
+		if strings.EqualFold(m[1], "C") {
+			return Tie, true
+		}
+		return token(m[1] + m[2])
+	})
+}
+
+// alone reads a text that is a verdict and nothing else.
+func alone(text string) (Verdict, bool) {
+	if len(text) > 40 || strings.ContainsAny(strings.Trim(text, "\n"), "\n") {
+		return Invalid, false
+	}
+	m := verdictToken.FindStringSubmatch(undressed(text))
+	if m == nil || strings.Trim(m[2], " \t.!*_\"'`)]}>:") != "" {
+		return Invalid, false
+	}
+	return token(text)
+}
+
+// last is the last match that read can make sense of.
+func last(matches [][]string, read func([]string) (Verdict, bool)) (Verdict, bool) {
+	for i := len(matches) - 1; i >= 0; i-- {
+		if v, ok := read(matches[i]); ok {
+			return v, true
+		}
+	}
+	return Invalid, false
+}
+
+var (
+	// dress is what stands before the word that counts.
+	dress = regexp.MustCompile(`(?i)^(?:[\s*_"'\x60“”‘’(\[{<#:=>\-–—~]|\\boxed\s*\{|\\text(?:bf)?\s*\{|(?:the|is|it is|it['’]s)\s+)*`)
+	// verdictToken is a verdict at the beginning of a text, and what follows.
+	verdictToken = regexp.MustCompile(`(?is)^(?:(?:response|reply|assistant|answer|option|candidate|model|number|no\.|#)[\s_*"'\x60(\[-]*)*(a (?:tie|draw)\b|[AB12]\b|one\b|two\b|(?:the\s+)?(?:first|second)\b|tied?\b|draw\b|equal\w*\b|both\b|neither\b|same\b|no (?:preference|difference|clear winner)\b)(.*)$`)
+	// afterA is what follows an "A" that is a verdict and no article.
+	afterA     = regexp.MustCompile(`(?i)^[\s*_"'\x60”’]*(?:$|[.,;:!?()\[\]{}<>|/\n\-–—=]|(?:is|was|wins|because|since|as|over|with|would|does|has|for|due|by|but|though|although|while|serves|fits|addresses|provides|offers|better (?:serves|fits|suits|matches|addresses))\b)`)
+	offersBoth = regexp.MustCompile(`(?i)\bA["'\x60*_”’]*\s*(?:\bor\b|/|\|)\s*["'\x60*_“‘]*(?:(?:final\s+response|response|reply)\s*:?\s*)?["'\x60*_]*B\b|\bB["'\x60*_”’]*\s*(?:\bor\b|/|\|)\s*["'\x60*_“‘]*(?:(?:final\s+response|response|reply)\s*:?\s*)?["'\x60*_]*A\b`)
+	together   = regexp.MustCompile(`(?i)^[\s*_"'\x60]*(?:and|&|=|\+)\s*(?:response|reply)?[\s*_"'\x60]*[AB]\b`)
+	reversed   = regexp.MustCompile(`(?i)\b(?:worse|inferior|loses|lost|weaker|less\s+\w+\s+than)\b`)
+)
+
+// undressed is a text without the markdown in it and the words before the one that counts.
+func undressed(text string) string { return dress.ReplaceAllString(emphasis.Replace(text), "") }
+
+var emphasis = strings.NewReplacer("*", " ", "_", " ", "`", " ")
+
+// token reads the verdict that a short text begins with.
+func token(text string) (Verdict, bool) {
+	text, _, _ = strings.Cut(text, "\n")
+	if len(text) > longestValue {
+		text = strings.ToValidUTF8(text[:longestValue], "")
+	}
+	if offersBoth.MatchString(text) {
+		return Invalid, false
+	}
+	m := verdictToken.FindStringSubmatch(undressed(text))
+	if m == nil {
+		return Invalid, false
+	}
+	word, rest := strings.ToLower(strings.TrimPrefix(strings.ToLower(m[1]), "the ")), m[2]
+	if together.MatchString(rest) {
+		return Tie, true
+	}
+	switch word {
+	case "a", "1", "one", "first", "b", "2", "two", "second":
+	default:
+		return Tie, true
+	}
+	if word == "a" && !afterA.MatchString(rest) || reversed.MatchString(rest) {
+		return Invalid, false
+	}
+	switch word {
+	case "a", "1", "one", "first":
+		return First, true
+	}
+	return Second, true
+}
