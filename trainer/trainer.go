@@ -91,6 +91,9 @@ func (j Job) Key(settings any) (string, error) {
 // ErrNothing: the set has no row to train on.
 var ErrNothing = errors.New("nothing to train on")
 
+// ErrWeighted: the set weighs its tokens, and the trainer can only train a token or not.
+var ErrWeighted = errors.New("this trainer cannot weigh tokens: take the tinker trainer, or weights of 0 and 1")
+
 // Check says what makes a job impossible for every trainer.
 func (j Job) Check() error {
 	h := j.Hyper

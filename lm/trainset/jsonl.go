@@ -21,11 +21,21 @@ type line struct {
 }
 
 // WriteTokens writes rows as JSON lines. Keys are left out: axolotl wants no other columns.
-func WriteTokens(w io.Writer, rows []Row) error {
+// Weights are not written: a label trains a token or does not.
+func WriteTokens(w io.Writer, rows []Row) error { return write(w, rows, false) }
+
+// WriteKeyed is WriteTokens with the rows' keys in a column "key".
+func WriteKeyed(w io.Writer, rows []Row) error { return write(w, rows, true) }
+
+func write(w io.Writer, rows []Row, keyed bool) error {
 	b := bufio.NewWriter(w)
 	e := json.NewEncoder(b)
 	for _, r := range rows {
-		l := line{InputIDs: r.Tokens, Attention: make([]int32, len(r.Tokens)), Labels: make([]int32, len(r.Tokens))}
+		key := ""
+		if keyed {
+			key = r.Key
+		}
+		l := line{Key: key, InputIDs: r.Tokens, Attention: make([]int32, len(r.Tokens)), Labels: make([]int32, len(r.Tokens))}
 		for t, id := range r.Tokens {
 			l.Attention[t], l.Labels[t] = 1, Masked
 			if r.Loss[t] {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,6 +23,10 @@ type Row struct {
 	Key    string
 	Tokens []int32
 	Loss   []bool // Loss[t]: predicting Tokens[t] from those before it is trained
+
+	// Weights multiply the losses of the tokens that carry one; nil: each counts 1. Only some
+	// trainers can weigh.
+	Weights []float32
 }
 
 // Trained counts the tokens that carry loss.
@@ -35,6 +40,17 @@ func (r Row) Trained() int {
 	return n
 }
 
+// Weight is what the loss of predicting token t is multiplied by.
+func (r Row) Weight(t int) float64 {
+	switch {
+	case !r.Loss[t]:
+		return 0
+	case r.Weights == nil:
+		return 1
+	}
+	return float64(r.Weights[t])
+}
+
 // Check says what is wrong with a row that no trainer may be given: [lm.ErrNoLoss], or a mask
 // that does not fit the tokens.
 func (r Row) Check() error {
@@ -45,6 +61,13 @@ func (r Row) Check() error {
 		return lm.ErrNoLoss
 	case r.Loss[0]:
 		return fmt.Errorf("token 0 carries loss, but nothing precedes it")
+	case r.Weights != nil && len(r.Weights) != len(r.Tokens):
+		return fmt.Errorf("%d tokens but %d weights; give one weight per token", len(r.Tokens), len(r.Weights))
+	}
+	for t, w := range r.Weights {
+		if !(w >= 0) || math.IsInf(float64(w), 0) || (w > 0) != r.Loss[t] {
+			return fmt.Errorf("token %d has weight %g and carries loss: %t; weights are above 0 where there is loss, and 0 elsewhere", t, w, r.Loss[t])
+		}
 	}
 	for t, id := range r.Tokens {
 		if id < 0 {
@@ -76,7 +99,7 @@ func New(e Encoder, examples []lm.Example, context int, heldOut float64, seed ui
 		if err != nil {
 			return Set{}, fmt.Errorf("example %q: %w", x.Key, err)
 		}
-		rows[i] = Row{x.Key, ids, mask}
+		rows[i] = Row{Key: x.Key, Tokens: ids, Loss: mask}
 	}
 	return Split(rows, context, heldOut, seed)
 }
@@ -154,6 +177,20 @@ func (s Set) Log() lm.TuneLog {
 		log.Tokens += r.Trained()
 	}
 	return log
+}
+
+// Weighted tells whether a token that carries loss has another weight than 1.
+func (s Set) Weighted() bool {
+	for _, rows := range [][]Row{s.Train, s.Held} {
+		for _, r := range rows {
+			for t := range r.Weights {
+				if r.Loss[t] && r.Weights[t] != 1 {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // Longest is the number of tokens of the longest row, held-out ones included.

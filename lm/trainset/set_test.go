@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func TestASetIsDividedByKey(t *testing.T) {
 func TestEpochsAreShuffles(t *testing.T) {
 	var rows []Row
 	for i := range 30 {
-		rows = append(rows, Row{fmt.Sprint(i), []int32{1, 2}, []bool{false, true}})
+		rows = append(rows, Row{Key: fmt.Sprint(i), Tokens: []int32{1, 2}, Loss: []bool{false, true}})
 	}
 	s, err := Split(rows, 10, 0, 0)
 	if err != nil {
@@ -135,6 +136,42 @@ func TestTokensAreReadBack(t *testing.T) {
 			t.Fatalf("wrote %v, read %v", rows, got)
 		}
 	})
+}
+
+// Keys name the place in the order, so a program that shuffles as we do needs them.
+func TestKeysAreKept(t *testing.T) {
+	rows := []Row{{Key: "a", Tokens: []int32{1, 2}, Loss: []bool{false, true}}, {Key: "b", Tokens: []int32{3, 4}, Loss: []bool{false, true}}}
+	for name, want := range map[string][]string{"with": {"a", "b"}, "without": {"line 1", "line 2"}} {
+		write := WriteTokens
+		if name == "with" {
+			write = WriteKeyed
+		}
+		var b bytes.Buffer
+		if err := write(&b, rows); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadTokens(&b)
+		if err != nil || !slices.Equal(keys(got), want) {
+			t.Errorf("%s keys: %v, %v", name, keys(got), err)
+		}
+	}
+}
+
+func TestWeights(t *testing.T) {
+	r := Row{Key: "a", Tokens: []int32{1, 2, 3}, Loss: []bool{false, true, false}}
+	if r.Weight(0) != 0 || r.Weight(1) != 1 || (Set{Train: []Row{r}}).Weighted() {
+		t.Error("a row without weights has some")
+	}
+	r.Weights = []float32{0, 0.5, 0}
+	if err := r.Check(); err != nil || r.Weight(1) != 0.5 || !(Set{Train: []Row{r}}).Weighted() {
+		t.Errorf("weight %g, %v", r.Weight(1), err)
+	}
+	for _, w := range [][]float32{{0, 0.5}, {0, 0, 0}, {0, 1, 1}, {0, float32(math.Inf(1)), 0}, {0, float32(math.NaN()), 0}, {-1, 1, 0}} {
+		r.Weights = w
+		if err := r.Check(); err == nil {
+			t.Errorf("weights %v are accepted", w)
+		}
+	}
 }
 
 func TestLinesThatCannotBeRead(t *testing.T) {

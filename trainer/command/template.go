@@ -143,6 +143,7 @@ type Fields struct {
 	Data    string // directory of the next two
 	Train   string // rows to train on: JSON lines of input_ids, attention_mask, labels
 	HeldOut string // held-out rows in the same format; "" if there are none
+	Keyed   string // the rows of Train with their keys, for a program that shuffles by key
 	Output  string // where the program must leave the model
 	Work    string // the directory of rendered files
 

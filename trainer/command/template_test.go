@@ -45,7 +45,7 @@ func golden(t *testing.T, name, got string) {
 func full() Fields {
 	return Fields{
 		Name: "m1", Base: "/models/mistral", Data: "/run/m1.training/data", Train: "/run/m1.training/data/train.jsonl", HeldOut: "/run/m1.training/data/test.jsonl",
-		Output: "/run/m1.training/output", Work: "/run/m1.training", Hyper: lm.PaperHyper(), Steps: 185, WarmupSteps: 19, Longest: 1890, Seed: 42, SaveEvery: 18,
+		Keyed: "/run/m1.training/keyed.jsonl", Output: "/run/m1.training/output", Work: "/run/m1.training", Hyper: lm.PaperHyper(), Steps: 185, WarmupSteps: 19, Longest: 1890, Seed: 42, SaveEvery: 18,
 		Processes: 1, MicroBatch: 4, Accumulation: 16, BF16: true, Attempt: 1,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stargate/lm"
+	"stargate/lm/trainset"
 	"stargate/trainer"
 	"stargate/trainer/trainlog"
 )
@@ -68,6 +69,9 @@ type session struct {
 // did, with [ErrOutput] when the program left no model, and with [lm.ErrNonFinite] when its
 // losses are no numbers.
 func (t *Trainer) Train(ctx context.Context, job trainer.Job) (_ trainer.Result, err error) {
+	if job.Set.Weighted() {
+		return trainer.Result{}, fmt.Errorf("tune %s: %w", job.Name, trainer.ErrWeighted)
+	}
 	digest, err := t.template.digest()
 	if err != nil {
 		return trainer.Result{}, err
@@ -102,6 +106,7 @@ const (
 	dataDir     = "data"
 	trainFile   = "train.jsonl"
 	heldOutFile = "test.jsonl" // a name that datasets.load_dataset takes for a test split
+	keyedFile   = "keyed.jsonl"
 )
 
 // prepare writes the data and fills in what templates may use.
@@ -117,7 +122,7 @@ func (s *session) prepare() error {
 		save = max(1, steps/10)
 	}
 	s.fields = Fields{
-		Name: s.job.Name, Base: s.job.Base, Work: s.work.Dir, Data: s.work.Path(dataDir), Train: s.work.Path(dataDir, trainFile),
+		Name: s.job.Name, Base: s.job.Base, Work: s.work.Dir, Data: s.work.Path(dataDir), Train: s.work.Path(dataDir, trainFile), Keyed: s.work.Path(keyedFile),
 		Output: s.work.Path(s.template.Output), Hyper: h, LoRA: h.LoRA, Steps: steps, WarmupSteps: int(math.Ceil(h.WarmupRatio * float64(steps))),
 		Longest: s.job.Set.Longest(), Seed: uint32(h.Seed), SaveEvery: save, Processes: s.config.Processes, MicroBatch: micro, Accumulation: passes,
 		BF16: s.config.Precision == "bf16",
@@ -131,14 +136,17 @@ func (s *session) prepare() error {
 	if err := os.MkdirAll(s.fields.Data, 0o755); err != nil {
 		return err
 	}
-	if err := writeRows(s.fields.Train, s.job.Set.Epoch(h.Seed, 0)); err != nil {
+	if err := writeRows(s.fields.Train, trainset.WriteTokens, s.job.Set.Epoch(h.Seed, 0)); err != nil {
+		return err
+	}
+	if err := writeRows(s.fields.Keyed, trainset.WriteKeyed, s.job.Set.Train); err != nil {
 		return err
 	}
 	if len(s.job.Set.Held) == 0 {
 		return nil
 	}
 	s.fields.HeldOut = s.work.Path(dataDir, heldOutFile)
-	return writeRows(s.fields.HeldOut, s.job.Set.Held)
+	return writeRows(s.fields.HeldOut, trainset.WriteTokens, s.job.Set.Held)
 }
 
 // attempts starts the program until it ends well, or goes on watching one that an earlier

@@ -35,6 +35,9 @@ const (
 // Train implements [trainer.Trainer]. A LoRA job's result is the whole model, merged, with the
 // adapter in PEFT's format in its folder "adapter".
 func (t *Trainer) Train(ctx context.Context, job trainer.Job) (_ trainer.Result, err error) {
+	if job.Set.Weighted() {
+		return trainer.Result{}, fmt.Errorf("tune %s: %w", job.Name, trainer.ErrWeighted)
+	}
 	w, err := trainer.OpenWork(job, "embedded")
 	if err != nil {
 		return trainer.Result{}, err

@@ -146,6 +146,9 @@ func (p *Parser) Total(steps int) { p.total = steps }
 func (p *Parser) values(v map[string]float64) (Event, bool) {
 	loss, train := v["loss"]
 	eval, held := v["eval_loss"]
+	if base, ok := v["eval_loss_base"]; ok {
+		p.base = &base
+	}
 	if !train && !held {
 		return Event{}, false
 	}
@@ -184,7 +187,7 @@ func (p *Parser) values(v map[string]float64) (Event, bool) {
 // names are the spellings of a value in the formats above.
 var names = map[string]string{
 	"loss": "loss", "step": "step", "global_step": "step", "current_steps": "step", "total_steps": "total", "max_steps": "total", "steps": "total",
-	"learning_rate": "lr", "lr": "lr", "grad_norm": "grad_norm", "eval_loss": "eval_loss",
+	"learning_rate": "lr", "lr": "lr", "grad_norm": "grad_norm", "eval_loss": "eval_loss", "eval_loss_base": "eval_loss_base",
 }
 
 // dictionary is the numbers of the first object in a line that is JSON or a Python dictionary

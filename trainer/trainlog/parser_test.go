@@ -50,8 +50,8 @@ func TestProgramsThatAreKnown(t *testing.T) {
 			want: lm.TuneLog{Steps: []lm.TuneStep{{Step: 10, Loss: 1.25, LearningRate: 1e-5}}},
 		},
 		"JSON lines": {
-			text: `{"step":1,"steps":2,"loss":2,"learning_rate":0.001,"grad_norm":1}` + "\n" + `{"step":2,"steps":2,"loss":1.5,"learning_rate":0.0005,"grad_norm":2}` + "\n",
-			want: lm.TuneLog{Steps: []lm.TuneStep{{Step: 1, Loss: 2, LearningRate: 1e-3, GradNorm: 1}, {Step: 2, Loss: 1.5, LearningRate: 5e-4, GradNorm: 2}}},
+			text: `{"step":1,"steps":2,"loss":2,"learning_rate":0.001,"grad_norm":1}` + "\n" + `{"step":2,"steps":2,"loss":1.5,"learning_rate":0.0005,"grad_norm":2}` + "\n" + `{"eval_loss_base":3,"eval_loss":1.25}` + "\n",
+			want: lm.TuneLog{EvalLossBase: 3, EvalLoss: 1.25, Steps: []lm.TuneStep{{Step: 1, Loss: 2, LearningRate: 1e-3, GradNorm: 1}, {Step: 2, Loss: 1.5, LearningRate: 5e-4, GradNorm: 2}}},
 		},
 		"a program of one's own": {
 			patterns: []string{`iter (?P<step>\d+)/(?P<total>\d+): loss (?P<loss>\S+), lr (?P<lr>\S+)`, `val loss (?P<eval_loss>\S+)`},
