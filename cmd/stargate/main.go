@@ -56,7 +56,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 		return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
 	})
 	root.AddCommand(runCommand(), evalCommand(), reportCommand(), chatCommand(), nanoCommand(), generateCommand(), scoreCommand(), modelsCommand(), experimentsCommand(), versionCommand())
-	root.AddCommand(serveCommand(), ablateCommand())
+	root.AddCommand(serveCommand(), auditCommand(), ablateCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

@@ -27,6 +27,7 @@ type Facts struct {
 	Encoder  string   `json:"encoder,omitempty"`  // what turns chats into tokens
 	Template string   `json:"template,omitempty"` // digest of the tokens of some chats: another template or tokenizer has another
 	Scoring  []string `json:"scoring,omitempty"`  // ways to score that gave an answer, best first
+	Unusable []string `json:"unusable,omitempty"` // ways that did not, with the reason
 	WhyNot   string   `json:"why_not,omitempty"`  // it cannot score: the reason and a way out
 
 	ends []int32 // tokens that end a turn
@@ -144,11 +145,19 @@ func (c *Client) probeSequence(ctx context.Context, chat lm.Chat, target string)
 }
 
 // findEnds learns which token the template puts behind an answer, from a chat with and
-// without it.
+// without it, and checks that the tokens of an answer read back as the answer.
 func (c *Client) findEnds(ctx context.Context) error {
 	s, err := c.encoder.target(ctx, probeChats[0], probeTarget)
 	if err != nil {
 		return unlessAnswered(err) // WhyNot says so
+	}
+	text, err := c.encoder.decode(ctx, s.target())
+	if err != nil {
+		return unlessAnswered(err)
+	}
+	if got := strings.TrimSpace(text); got != probeTarget {
+		c.facts.WhyNot = fmt.Sprintf("the tokens of an answer read %q instead of %q: %s; give the role a tokenizer directory", got, probeTarget, misread(got, probeTarget))
+		return nil
 	}
 	whole, err := c.encoder.whole(ctx, append(slices.Clip(probeChats[0]), lm.Message{Role: lm.Assistant, Content: probeTarget}))
 	if err != nil {
@@ -158,11 +167,10 @@ func (c *Client) findEnds(ctx context.Context) error {
 		return nil
 	}
 	end := whole[len(s.ids)]
-	text, err := c.encoder.decode(ctx, []int32{end})
-	if err != nil {
+	if text, err = c.encoder.decode(ctx, []int32{end}); err != nil {
 		return unlessAnswered(err)
 	}
-	if strings.TrimSpace(text) != "" { // a line break is no mark
+	if strings.TrimSpace(text) != "" && !slices.Contains(c.facts.ends, end) { // a line break is no mark
 		c.facts.ends = append(c.facts.ends, end)
 	}
 	return nil
@@ -212,29 +220,29 @@ func (c *Client) probeScoring(ctx context.Context) error {
 	candidates := ways[c.facts.Server]
 	if len(candidates) == 0 || c.encoder == nil {
 		c.facts.WhyNot = firstOf(c.facts.WhyNot, whyNot[c.facts.Server], "nothing is known of how this server scores")
+	}
+	if c.facts.WhyNot != "" {
 		return nil
 	}
 	s, err := c.encoder.target(ctx, probeChats[0], probeTarget)
 	if err != nil {
-		c.facts.WhyNot = firstOf(c.facts.WhyNot, err.Error())
+		c.facts.WhyNot = err.Error()
 		return unlessAnswered(err)
 	}
-	var reasons []string
 	for _, way := range candidates {
-		if _, err := c.score(ctx, way, []sequence{s}); err != nil {
-			if !answered(err) {
-				return err
-			}
-			reasons = append(reasons, fmt.Sprintf("%s: %v", way.name, err))
-			continue
+		_, err := c.score(ctx, way, []sequence{s})
+		switch {
+		case err == nil:
+			c.scorings = append(c.scorings, way)
+			c.facts.Scoring = append(c.facts.Scoring, way.name)
+		case answered(err):
+			c.facts.Unusable = append(c.facts.Unusable, fmt.Sprintf("%s: %v", way.name, err))
+		default:
+			return err
 		}
-		c.scorings = append(c.scorings, way)
-		c.facts.Scoring = append(c.facts.Scoring, way.name)
 	}
 	if len(c.scorings) == 0 {
-		c.facts.WhyNot = firstOf(c.facts.WhyNot, "no way to score works ("+strings.Join(reasons, "; ")+"); "+remedy(c.facts.Server))
-	} else {
-		c.facts.WhyNot = ""
+		c.facts.WhyNot = "no way to score works (" + strings.Join(c.facts.Unusable, "; ") + "); " + remedy(c.facts.Server)
 	}
 	return nil
 }

@@ -126,7 +126,11 @@ func lookUp(entry json.RawMessage, id int32) (float64, error) {
 var echo = scoring{name: "echo", batch: true, request: func(c *Client, all []sequence) (request, error) {
 	b := scoreBody(c, all, c.facts.scoreRoom())
 	b.add("echo", true)
-	b.add("logprobs", 1)
+	if c.facts.Server == Stargate {
+		b.add("logprobs", 0) // alternatives take it many times as long
+	} else {
+		b.add("logprobs", 1)
+	}
 	if c.facts.Server == VLLM {
 		b.add("return_tokens_as_token_ids", true)
 	}
