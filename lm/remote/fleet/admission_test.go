@@ -199,18 +199,18 @@ func TestFindsTheConcurrency(t *testing.T) {
 // asks, whoever wants something of it.
 func TestPausesARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var attempts int
+		var attempts atomic.Int64
 		began := time.Now()
 		f := open(t, script{"a": func(*http.Request, string) (*http.Response, error) {
-			attempts++
+			attempts.Add(1)
 			if time.Since(began) < time.Minute {
 				return reply(429, "", "Retry-After: 30")
 			}
 			return reply(200, "")
 		}}, Options{Endpoints: []Endpoint{{URL: "http://a", Start: 4}}})
 		post(t, f, 40, number, same(1))
-		if attempts > 48 {
-			t.Errorf("%d attempts for 40 calls", attempts)
+		if n := attempts.Load(); n > 48 {
+			t.Errorf("%d attempts for 40 calls", n)
 		}
 	})
 }

@@ -71,7 +71,7 @@ func (f *Fleet) another(t *ticket, than *endpoint) *endpoint {
 	}
 	now := time.Now()
 	second := &ticket{load: t.load, failed: than}
-	e, _ := f.choose(second, now)
+	e, _, _ := f.choose(second, now)
 	if e == nil || e == than {
 		return nil
 	}

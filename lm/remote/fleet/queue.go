@@ -23,6 +23,8 @@ type ticket struct {
 	only   *endpoint // nil: any
 	failed *endpoint // the last attempt's: avoided
 	place  chan place
+
+	overtaken int // calls behind it that were served before
 }
 
 // place is what a ticket gets.
@@ -68,36 +70,64 @@ func (f *Fleet) acquire(ctx context.Context, t *ticket) (*endpoint, error) {
 	return nil, ctx.Err()
 }
 
-// dispatch gives free places to the oldest calls. The mutex is held.
+// dispatch gives free places to calls. The mutex is held.
 func (f *Fleet) dispatch() {
 	now := time.Now()
-	soonest := time.Duration(-1)
-	for i := 0; i < len(f.queue); {
-		t := f.queue[i]
-		e, wait := f.choose(t, now)
-		switch {
-		case e != nil:
-			e.enter(t, now)
-			f.prefixes.note(t.prefix, e)
-			t.place <- place{at: e}
-			if i == 0 {
-				f.queue[0] = nil
-				f.queue = f.queue[1:]
-			} else {
-				f.queue = slices.Delete(f.queue, i, i+1)
+	for {
+		i, e, wait := f.next(now)
+		if e == nil {
+			if wait >= 0 {
+				f.timer.Reset(wait)
 			}
-			continue
-		case wait >= 0 && (soonest < 0 || wait < soonest):
-			soonest = wait
+			return
 		}
-		if t.only == nil { // whoever comes after it has to wait too, or it would wait for ever
+		t := f.queue[i]
+		e.enter(t, now)
+		f.prefixes.note(t.prefix, e)
+		t.place <- place{at: e}
+		for _, passed := range f.queue[:i] {
+			passed.overtaken++
+		}
+		if i == 0 {
+			f.queue[0] = nil
+			f.queue = f.queue[1:]
+		} else {
+			f.queue = slices.Delete(f.queue, i, i+1)
+		}
+	}
+}
+
+// A call whose prefix is at an endpoint without a place lets others overtake: the first
+// lookAhead of the queue, and each call at most patience times. No place stays empty for it.
+const (
+	lookAhead = 32
+	patience  = 64
+)
+
+// next is the call to serve now and the endpoint that takes it, or how long until there may
+// be one; below 0: not a question of time.
+func (f *Fleet) next(now time.Time) (index int, at *endpoint, wait time.Duration) {
+	wait = -1
+	looked := 0
+	for i, t := range f.queue {
+		e, w, likes := f.choose(t, now)
+		if e == nil && w >= 0 && (wait < 0 || w < wait) {
+			wait = w
+		}
+		if e != nil && (likes || t.overtaken >= patience) {
+			return i, e, -1
+		}
+		if at == nil && e != nil {
+			index, at = i, e
+		}
+		if t.only != nil {
+			continue
+		}
+		if looked++; e == nil || looked == lookAhead { // without a place for it there is none for those behind it, or it would wait for ever
 			break
 		}
-		i++
 	}
-	if soonest >= 0 {
-		f.timer.Reset(soonest)
-	}
+	return index, at, wait
 }
 
 // wake is what the timer does: a pause or a rate limit's wait is over.
@@ -117,11 +147,13 @@ func (f *Fleet) failWaiting(err error) {
 }
 
 // choose is the endpoint that takes t now, or how long until one may; below 0: not a
-// question of time.
-func (f *Fleet) choose(t *ticket, now time.Time) (*endpoint, time.Duration) {
-	wait := time.Duration(-1)
-	var best *endpoint
+// question of time. It says whether t likes it: whether no other one is better for its prefix.
+func (f *Fleet) choose(t *ticket, now time.Time) (best *endpoint, wait time.Duration, likes bool) {
+	wait = -1
 	preferred := f.prefixes.owner(t.prefix)
+	if preferred != nil && (preferred.down || preferred == t.failed) {
+		preferred = nil
+	}
 	preferredOpen := false
 	for _, e := range f.endpoints {
 		if e.down || (t.only != nil && t.only != e) || e.inFlight >= e.concurrency.places() ||
@@ -139,11 +171,14 @@ func (f *Fleet) choose(t *ticket, now time.Time) (*endpoint, time.Duration) {
 			best = e
 		}
 	}
-	if best != nil && preferredOpen && preferred != t.failed &&
-		preferred.busyness() <= 1.5*best.busyness()+4*float64(t.load)/preferred.concurrency.limit {
-		best = preferred
+	if best == nil || preferred == nil {
+		return best, wait, true
 	}
-	return best, wait
+	clearlyBusier := preferred.busyness() > 1.5*best.busyness()+4*float64(t.load)/preferred.concurrency.limit
+	if preferredOpen && !clearlyBusier {
+		return preferred, wait, true
+	}
+	return best, wait, best == preferred || clearlyBusier
 }
 
 // better says whether e suits t better than other: not the one that just failed, then fewer
