@@ -37,7 +37,8 @@ type Progress struct {
 	Step, Steps  int     // steps done, and in all; 0 steps while that is not known
 	Loss         float64 // of the last step, mean nats per trained token
 	LearningRate float64
-	Note         string // something else that happened, such as "submitted as Slurm job 17"
+	GradNorm     float64 // before clipping; 0 where it is not told
+	Note         string  // something else that happened, such as "submitted as Slurm job 17"
 }
 
 // Kind says what a result is.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"stargate/lm"
 )
 
 // Masked is the label of a token without loss: what PyTorch's cross entropy ignores, and with
@@ -55,27 +57,79 @@ const mostLine = 64 << 20
 // ReadTokens reads what [WriteTokens] wrote, or another program in its format. A row without a
 // key is called after its line. Labels must be the row's own tokens or −100, and every position
 // one to attend to: padding is not for files.
-func ReadTokens(r io.Reader) ([]Row, error) {
-	var rows []Row
+func ReadTokens(r io.Reader) ([]Row, error) { return read(r, parse) }
+
+// ReadMessages reads chats as JSON lines: {"messages": [{"role", "content"}, …]}, in which every
+// assistant message is trained but those with "train": false (axolotl's flag) or "weight": 0
+// (OpenAI's). "key" names the example, else its line does; "loss", a list of indices, says
+// outright which messages are trained, as [lm.Example] has it.
+func ReadMessages(r io.Reader) ([]lm.Example, error) { return read(r, parseMessages) }
+
+// read reads JSON lines.
+func read[T any](r io.Reader, parse func(line []byte, n int) (T, error)) ([]T, error) {
+	var all []T
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, mostLine)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		row, err := parse(lines.Bytes(), n)
+		x, err := parse(lines.Bytes(), n)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		rows = append(rows, row)
+		all = append(all, x)
 	}
 	if err := lines.Err(); err != nil {
 		if errors.Is(err, bufio.ErrTooLong) {
-			return nil, fmt.Errorf("line %d is longer than %d MiB", len(rows)+1, mostLine>>20)
+			return nil, fmt.Errorf("line %d is longer than %d MiB", n, mostLine>>20)
 		}
 		return nil, err
 	}
-	return rows, nil
+	return all, nil
+}
+
+func parseMessages(data []byte, n int) (lm.Example, error) {
+	var l struct {
+		Key      string `json:"key"`
+		Messages []struct {
+			Role    lm.Role  `json:"role"`
+			Content *string  `json:"content"`
+			Train   *bool    `json:"train"`
+			Weight  *float64 `json:"weight"`
+		} `json:"messages"`
+		Loss []int `json:"loss"`
+	}
+	if err := json.Unmarshal(data, &l); err != nil {
+		return lm.Example{}, err
+	}
+	x := lm.Example{Key: l.Key, Loss: l.Loss}
+	if x.Key == "" {
+		x.Key = fmt.Sprintf("line %d", n)
+	}
+	if len(l.Messages) == 0 {
+		return x, errors.New("there are no messages")
+	}
+	for i, m := range l.Messages {
+		switch {
+		case m.Role != lm.System && m.Role != lm.User && m.Role != lm.Assistant:
+			return x, fmt.Errorf("message %d has the role %q, want system, user or assistant", i, m.Role)
+		case m.Content == nil:
+			return x, fmt.Errorf("message %d has no content", i)
+		case m.Weight != nil && *m.Weight != 0 && *m.Weight != 1:
+			return x, fmt.Errorf("message %d has the weight %g, want 0 or 1", i, *m.Weight)
+		}
+		x.Messages = append(x.Messages, lm.Message{Role: m.Role, Content: *m.Content})
+		masked := m.Train != nil && !*m.Train || m.Weight != nil && *m.Weight == 0
+		if l.Loss == nil && m.Role == lm.Assistant && !masked {
+			x.Loss = append(x.Loss, i)
+		}
+	}
+	if len(x.Loss) == 0 {
+		return x, lm.ErrNoLoss
+	}
+	return x, nil
 }
 
 func parse(data []byte, n int) (Row, error) {

@@ -90,18 +90,27 @@ type Set struct {
 // Errors name the example's key: two of the same key, [lm.ErrNoLoss], a conversation the
 // encoder refuses.
 func New(e Encoder, examples []lm.Example, context int, heldOut float64, seed uint64) (Set, error) {
+	rows, err := Encode(e, examples)
+	if err != nil {
+		return Set{}, err
+	}
+	return Split(rows, context, heldOut, seed)
+}
+
+// Encode is the examples in tokens, with errors that name the example's key.
+func Encode(e Encoder, examples []lm.Example) ([]Row, error) {
 	rows := make([]Row, len(examples))
 	for i, x := range examples {
 		if len(x.Loss) == 0 {
-			return Set{}, fmt.Errorf("example %q: %w", x.Key, lm.ErrNoLoss)
+			return nil, fmt.Errorf("example %q: %w", x.Key, lm.ErrNoLoss)
 		}
 		ids, mask, err := e.Encode(x.Messages, x.Loss)
 		if err != nil {
-			return Set{}, fmt.Errorf("example %q: %w", x.Key, err)
+			return nil, fmt.Errorf("example %q: %w", x.Key, err)
 		}
 		rows[i] = Row{Key: x.Key, Tokens: ids, Loss: mask}
 	}
-	return Split(rows, context, heldOut, seed)
+	return rows, nil
 }
 
 // Split is [New] for rows that are in tokens already.

@@ -193,6 +193,30 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestChatsAreRead(t *testing.T) {
+	chat := `{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"assistant","content":"a"},{"role":"user","content":"v"},{"role":"assistant","content":"b"%s}`
+	for line, want := range map[string]string{
+		`{"messages":[` + fmt.Sprintf(chat, "") + `]}`:                         `line 1 [2 4]`,
+		`{"key":"k","messages":[` + fmt.Sprintf(chat, `,"train":false`) + `]}`: `k [2]`,
+		`{"messages":[` + fmt.Sprintf(chat, `,"weight":0`) + `]}`:              `line 1 [2]`,
+		`{"messages":[` + fmt.Sprintf(chat, `,"weight":1`) + `],"loss":[4]}`:   `line 1 [4]`,
+		`{"messages":[` + fmt.Sprintf(chat, `,"weight":0.5`) + `]}`:            `weight 0.5`,
+		`{"messages":[{"role":"tool","content":"x"}]}`:                         `role "tool"`,
+		`{"messages":[{"role":"assistant"}]}`:                                  `no content`,
+		`{"messages":[{"role":"assistant","content":"x","train":false}]}`:      `no token`,
+		`{"prompt":"x"}`: `no messages`,
+	} {
+		got, err := ReadMessages(strings.NewReader(line + "\n"))
+		said := fmt.Sprint(err)
+		if err == nil {
+			said = fmt.Sprint(got[0].Key, " ", got[0].Loss)
+		}
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: %s, want %s", line, said, want)
+		}
+	}
+}
+
 func FuzzReadTokens(f *testing.F) {
 	f.Add([]byte(`{"input_ids":[5,6],"labels":[-100,6]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

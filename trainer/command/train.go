@@ -341,7 +341,7 @@ func (s *session) tell(line string) {
 	}
 	p := trainer.Progress{Step: e.Step, Steps: s.fields.Steps}
 	if e.Train != nil {
-		p.Loss, p.LearningRate = e.Train.Loss, e.Train.LearningRate
+		p.Loss, p.LearningRate, p.GradNorm = e.Train.Loss, e.Train.LearningRate, e.Train.GradNorm
 	} else if e.EvalLoss != nil {
 		p.Note = fmt.Sprintf("held-out loss %.4f", *e.EvalLoss)
 	}

@@ -52,7 +52,7 @@ func (t *Trainer) Train(ctx context.Context, job trainer.Job) (_ trainer.Result,
 	}
 	defer m.Close()
 	each := func(s lm.TuneStep, steps int) {
-		job.Notify(trainer.Progress{Step: s.Step, Steps: steps, Loss: s.Loss, LearningRate: s.LearningRate})
+		job.Notify(trainer.Progress{Step: s.Step, Steps: steps, Loss: s.Loss, LearningRate: s.LearningRate, GradNorm: s.GradNorm})
 	}
 	tuned, log, err := m.TuneSet(ctx, job.Name, job.Set, job.Hyper, local.Checkpoints{Dir: w.Path(checkpointDir), Every: t.Every}, each)
 	if err != nil {
