@@ -57,6 +57,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	})
 	root.AddCommand(runCommand(), evalCommand(), reportCommand(), chatCommand(), nanoCommand(), generateCommand(), scoreCommand(), modelsCommand(), experimentsCommand(), versionCommand())
 	root.AddCommand(serveCommand(), auditCommand(), ablateCommand())
+	root.AddCommand(tuneCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
