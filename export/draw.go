@@ -20,6 +20,7 @@ const (
 	green   = "\x1b[30;42m"
 	lime    = "\x1b[30;102m"
 	inverse = "\x1b[7m"
+	bold    = "\x1b[1m"
 	reset   = "\x1b[0m"
 )
 
@@ -59,59 +60,87 @@ func originNote(e Example) string {
 }
 
 // run draws the text as it reads, with line breaks shown and kept.
-func (d Drawing) run(b *strings.Builder, t *local.Text, e Example) {
+func (d Drawing) run(out *strings.Builder, t *local.Text, e Example) {
+	p := painter{color: d.Color}
 	on := false
-	b.WriteString("  ")
 	for i, id := range e.IDs {
 		trained := e.Weights[i] != 0
-		if !d.Color {
-			switch {
-			case trained && !on:
-				b.WriteString("⟦")
-			case trained:
-				b.WriteString("|")
-			case on:
-				b.WriteString("⟧")
-			}
-		}
+		p.write(border(on, trained), visible(t.Piece(id)), styleOf(trained, t.Special(id), i))
 		on = trained
-		b.WriteString(strings.ReplaceAll(d.paint(t, id, trained, i), "\n", "\n  "))
 	}
-	if on && !d.Color {
-		b.WriteString("⟧")
+	p.write(border(on, false), "", "")
+	for line := range strings.Lines(strings.TrimRight(p.b.String(), "\n") + "\n") {
+		if line != "\n" {
+			line = "  " + line
+		}
+		out.WriteString(line)
 	}
-	b.WriteString("\n")
 }
 
-// paint is a token's text: line breaks and other controls can be seen.
-func (d Drawing) paint(t *local.Text, id int32, trained bool, i int) string {
-	text := visible(t.Piece(id))
-	if !d.Color {
-		return text
+// painter writes text in colours, which end with the line, or with borders instead.
+type painter struct {
+	b     strings.Builder
+	color bool
+	style string // in force
+}
+
+func (p *painter) write(border, text, style string) {
+	if !p.color {
+		p.b.WriteString(border + text)
+		return
 	}
-	style := dim
-	if t.Special(id) {
-		style += inverse
-	}
-	if trained {
-		style = green
-		if i%2 == 1 {
-			style = lime
-		}
-		if t.Special(id) {
-			style += "\x1b[1m"
-		}
-	}
-	var b strings.Builder
-	for j, part := range strings.Split(text, "\n") { // colour ends with the line
-		if j > 0 {
-			b.WriteString("\n")
+	for i, part := range strings.Split(text, "\n") {
+		if i > 0 {
+			p.change("")
+			p.b.WriteString("\n")
 		}
 		if part != "" {
-			b.WriteString(style + part + reset)
+			p.change(style)
+			p.b.WriteString(part)
 		}
 	}
-	return b.String()
+	if text == "" {
+		p.change("")
+	}
+}
+
+func (p *painter) change(style string) {
+	if style == p.style {
+		return
+	}
+	if p.style != "" {
+		p.b.WriteString(reset)
+	}
+	p.b.WriteString(style)
+	p.style = style
+}
+
+// border is what stands between two tokens where there are no colours.
+func border(before, after bool) string {
+	switch {
+	case !before && after:
+		return "⟦"
+	case before && after:
+		return "|"
+	case before:
+		return "⟧"
+	}
+	return ""
+}
+
+// styleOf is how a token looks in colour: neighbours that are trained have two shades.
+func styleOf(trained, special bool, i int) string {
+	switch {
+	case trained && special:
+		return green + bold
+	case trained && i%2 == 1:
+		return lime
+	case trained:
+		return green
+	case special:
+		return dim + inverse
+	}
+	return dim
 }
 
 // visible is text that cannot do anything to a terminal, in which every byte can be seen.

@@ -126,7 +126,7 @@ func llamaFactory(j *job, s Summary, maskHistory bool, entry map[string]any) []s
 	}
 	return []sideFile{
 		{name: "dataset_info.json", merge: map[string]any{name: entry}},
-		{suffix: ".llama-factory.yaml", text: fmt.Sprintf("%sdataset_dir: %s\ndataset: %s\n%sdefault_system: \"\"\nmask_history: %t\ntrain_on_prompt: false\ncutoff_len: %d # more than the longest row; longer ones are cut\npacking: false\n", settingsNote, yamlText("."), yamlText(name), template, maskHistory, 2*s.LongestRow+1)},
+		{suffix: ".llama-factory.yaml", text: fmt.Sprintf("%sdataset_dir: %s\ndataset: %s\n%sdefault_system: \"\"\nmask_history: %t\ntrain_on_prompt: false\ncutoff_len: %d # more than the longest row; longer ones are cut\npacking: false\n", settingsNote, yamlText("."), yamlText(name), template, maskHistory, s.LongestRow+1)},
 	}
 }
 

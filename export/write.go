@@ -82,6 +82,7 @@ func write(ctx context.Context, f Format, t *local.Text, src Source, path string
 		}
 		s.Tokens += len(e.IDs)
 		s.Trained += e.Trained()
+		s.LongestRow = max(s.LongestRow, len(e.IDs))
 		rows, lines, d, err := j.rows(f, e, &s)
 		if err != nil {
 			return s, fmt.Errorf("example %q: %w", e.Key, err)
@@ -146,7 +147,6 @@ func (j *job) rows(f Format, e Example, s *Summary) (rows []any, lines [][]byte,
 		}
 		lines = append(lines, line)
 		if f.rules == nil { // canonical
-			s.LongestRow = max(s.LongestRow, len(e.IDs))
 			continue
 		}
 		row, err := f.rules(j)(j.text, line)

@@ -26,6 +26,7 @@ type Text struct {
 	files    map[string][]byte
 	settings tokenizer.Config
 	template string
+	digests  [2]string // of tokenizer.json and of the template
 }
 
 // Span is a part of a rendering, in bytes.
@@ -106,6 +107,7 @@ func newText(files map[string][]byte) (*Text, error) {
 	if t.template == "" {
 		t.template = string(files[templateFile])
 	}
+	t.digests = [2]string{sha256Hex(files[tokenizer.File]), sha256Hex([]byte(t.template))}
 	return t, nil
 }
 
@@ -173,10 +175,10 @@ func (t *Text) Template() string { return t.template }
 func (t *Text) BOS() string { return string(t.settings.BOSToken) }
 
 // TokenizerDigest is the SHA-256 of tokenizer.json, in hexadecimal.
-func (t *Text) TokenizerDigest() string { return sha256Hex(t.files[tokenizer.File]) }
+func (t *Text) TokenizerDigest() string { return t.digests[0] }
 
 // TemplateDigest is the SHA-256 of the chat template's source, in hexadecimal.
-func (t *Text) TemplateDigest() string { return sha256Hex([]byte(t.template)) }
+func (t *Text) TemplateDigest() string { return t.digests[1] }
 
 func sha256Hex(data []byte) string {
 	sum := sha256.Sum256(data)
