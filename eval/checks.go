@@ -109,7 +109,7 @@ func (e *Evaluation) winCells(in Input) {
 			continue
 		}
 		c := newCell(len(in.Test.Pairs))
-		pairs, verdicts := e.verdicts(m)
+		pairs, verdicts := e.verdicts(in, m)
 		for k, v := range verdicts {
 			if value, ok := in.counted(v); ok {
 				c.set(pairs[k], value, 1)

@@ -37,7 +37,8 @@ type Input struct {
 	Judge        Judge
 	JudgeName    string                              // in the judges' audit; "" = "judge"
 	JudgeSelf    string                              // the model that the judge is, if it is one of Models
-	Panel        judge.Panel                         // further judges, for agreement; they do not change the win rates
+	Panel        judge.Panel                         // further judges, for agreement
+	Majority     bool                                // the majority of all judges gives the win rates; else Judge alone
 	Orders       judge.Orders                        // "" = both; "authors": one order by coin flip, ties left out (compat: authors)
 	Truth        Truth                               // nil where it is not known
 	WinPairs     int                                 // pairs compared by the judge, balanced over lengths; 0 = none
@@ -55,6 +56,9 @@ const Scope = "evaluation"
 type Evaluation struct {
 	Result *Result
 	Rated  [][]stargate.Candidates // [model][pair]: conversations scored under Q_BASE
+
+	Pairs    []PairRecord // what was measured on each pair
+	Compared []Compared   // the judged responses
 
 	cells    map[cellKey]cell // what the conditions gave, pair by pair
 	compared []compared       // what was judged
@@ -99,6 +103,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	}
 	e.questions(in)
 	e.checks(in)
+	e.record(in)
 	e.Result.Shapes = Shapes(e.Result, nil)
 	return e, nil
 }

@@ -49,7 +49,7 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 			return fmt.Errorf("win rate of %s: %w", model.Name, err)
 		}
 		if m > 0 {
-			pairs, verdicts := e.verdicts(m)
+			pairs, verdicts := e.verdicts(in, m)
 			e.Result.WinRate = append(e.Result.WinRate, in.rate(model.Name, pairs, verdicts))
 		}
 	}
@@ -57,7 +57,7 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 	return nil
 }
 
-// panel is the judge of the win rates and then the further ones.
+// panel is the first judge and then the further ones.
 func (in Input) panel() judge.Panel {
 	name := in.JudgeName
 	if name == "" {
@@ -131,10 +131,15 @@ func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Q
 	return c.Text, nil
 }
 
-// verdicts are what the first judge says of model m.
-func (e *Evaluation) verdicts(m int) (pairs []int, verdicts []judge.Verdict) {
+// verdicts are what counts in the win rate of model m: what the first judge says, or the
+// majority.
+func (e *Evaluation) verdicts(in Input, m int) (pairs []int, verdicts []judge.Verdict) {
 	for _, c := range e.compared {
-		pairs, verdicts = append(pairs, c.pair), append(verdicts, c.ballots[m][0].Verdict)
+		v := c.ballots[m][0].Verdict
+		if in.Majority {
+			v = judge.Majority(c.ballots[m])
+		}
+		pairs, verdicts = append(pairs, c.pair), append(verdicts, v)
 	}
 	return pairs, verdicts
 }

@@ -139,6 +139,14 @@ func TestPanel(t *testing.T) {
 	if s := r.Judges[2].Self; s == nil || s.Model != "m0" || s.Difference <= 0 {
 		t.Errorf("self-preference: %+v", s)
 	}
+	w.Majority = true // two of three say what the first says
+	if d := cmp.Diff(r.WinRate, w.run(t).Result.WinRate); d != "" {
+		t.Errorf("the majority:\n%s", d)
+	}
+	w.Panel[0].Judge = contrary
+	if got := w.run(t).Result.WinRate[1]; got.Losses != got.N {
+		t.Errorf("the majority is contrary: %+v", got)
+	}
 	w.Panel[1].Name = "again"
 	if _, err := Run(context.Background(), w.Input); err == nil {
 		t.Error("two judges of one name: no error")

@@ -53,10 +53,10 @@ func (v Verdict) Value() (value float64, ok bool) {
 
 // Opinion is one verdict and what it took.
 type Opinion struct {
-	Verdict    Verdict
-	Attempts   int
-	Refused    int // attempts the model declined
-	Unparsable int // attempts whose text held no verdict, cut ones included
+	Verdict    Verdict `json:"verdict"`
+	Attempts   int     `json:"attempts"`
+	Refused    int     `json:"refused,omitempty"`    // attempts the model declined
+	Unparsable int     `json:"unparsable,omitempty"` // attempts whose text held no verdict, cut ones included
 }
 
 // Judge compares responses.
@@ -96,9 +96,9 @@ func (p Panel) Validate() error {
 
 // Ballot is what a judge says of a comparison.
 type Ballot struct {
-	Shown   Opinion  // in the order of the comparison
-	Swapped *Opinion // in the other order, its verdict turned back; nil if it was not asked
-	Verdict Verdict  // what counts
+	Shown   Opinion  `json:"shown"`             // in the order of the comparison; no attempts if it was not asked
+	Swapped *Opinion `json:"swapped,omitempty"` // in the other order, its verdict turned back; nil if it was not asked
+	Verdict Verdict  `json:"verdict"`           // what counts
 }
 
 // Orders says in which orders a judge is asked.
@@ -154,4 +154,25 @@ func (b Ballot) Opinions() []Opinion {
 		all = append(all, *b.Swapped)
 	}
 	return all
+}
+
+// Majority is what more than half of the judges with a verdict say; a tie where no verdict
+// has so many, and invalid where there is none.
+func Majority(ballots []Ballot) Verdict {
+	count, n := map[Verdict]int{}, 0
+	for _, b := range ballots {
+		if b.Verdict != Invalid {
+			count[b.Verdict]++
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return Invalid
+	case 2*count[First] > n:
+		return First
+	case 2*count[Second] > n:
+		return Second
+	}
+	return Tie
 }

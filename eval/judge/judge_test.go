@@ -213,3 +213,23 @@ func TestPanelNames(t *testing.T) {
 		}
 	}
 }
+
+// A majority is more than half of those who said something.
+func TestMajority(t *testing.T) {
+	for want, all := range map[Verdict][][]Verdict{
+		First:   {{First}, {First, First, Second}, {First, Invalid}},
+		Second:  {{Second, Tie, Second}},
+		Tie:     {{First, Second}, {First, Tie}, {First, Second, Tie}, {Tie, Tie, First}},
+		Invalid: {{}, {Invalid, Invalid}},
+	} {
+		for _, verdicts := range all {
+			var ballots []Ballot
+			for _, v := range verdicts {
+				ballots = append(ballots, Ballot{Verdict: v})
+			}
+			if got := Majority(ballots); got != want {
+				t.Errorf("%v: %s, want %s", verdicts, got, want)
+			}
+		}
+	}
+}
