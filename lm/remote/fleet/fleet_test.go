@@ -13,27 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stargate/lm/remote"
 	"stargate/lm/remote/failure"
 )
 
 // The tests run in bubbles of testing/synctest: their clock moves only when everybody waits,
 // so waits are exact and take no time.
-
-var (
-	_ remote.Transport = (*Fleet)(nil)
-	_ remote.Transport = Single{}
-)
-
-// TestErrorsAreTheDrivers: package remote has the same error types under names of its own.
-func TestErrorsAreTheDrivers(t *testing.T) {
-	if _, ok := errors.AsType[*remote.StatusError](error(&failure.StatusError{})); !ok {
-		t.Error("a StatusError of package failure is not one of package remote")
-	}
-	if _, ok := errors.AsType[*remote.NoAnswerError](error(&failure.NoAnswerError{})); !ok {
-		t.Error("a NoAnswerError of package failure is not one of package remote")
-	}
-}
 
 // script is a round tripper: one function per host, called in the request's goroutine.
 type script map[string]func(r *http.Request, body string) (*http.Response, error)

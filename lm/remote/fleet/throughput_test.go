@@ -1,4 +1,4 @@
-package fleet
+package fleet_test
 
 import (
 	"fmt"
@@ -6,9 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stargate/internal/simserver"
+	"stargate/lm/remote/fleet"
 )
 
 // hosts are simulated servers by name, reached without a network.
@@ -45,7 +47,7 @@ func score(i int) []byte {
 }
 
 // drive keeps callers busy with n requests.
-func drive(t testing.TB, f *Fleet, callers, n int, path string, body func(int) []byte, load int) {
+func drive(t testing.TB, f *fleet.Fleet, callers, n int, path string, body func(int) []byte, load int) {
 	t.Helper()
 	next := make(chan int, n)
 	for i := range n {
@@ -84,29 +86,31 @@ func TestReachesTheServersMaximum(t *testing.T) {
 		{"generation, two servers", 2, nil, "/v1/chat/completions", question, 10_000},
 		{"scoring", 1, nil, "/v1/completions", score, 800},
 	} {
-		bubble(t, c.name, func(t *testing.T) {
-			h := hosts{}
-			o := Options{RoundTripper: h}
-			for i := range c.servers {
-				name := fmt.Sprintf("gpu%d", i)
-				h[name] = simulated(t, c.change)
-				o.Endpoints = append(o.Endpoints, Endpoint{URL: "http://" + name})
-			}
-			f, err := New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			drive(t, f, 400*c.servers, c.n, c.path, c.body, 200)
-			stats := f.Stats()
-			for name, s := range h {
-				r := s.Report()
-				t.Logf("%s: %.2f %% of its maximum in %v: %+v", name, 100*r.Share, r.Elapsed.Round(time.Second), r.Work)
-				if r.Share < want {
-					t.Errorf("%s did %.2f %% of its maximum", name, 100*r.Share)
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hosts{}
+				o := fleet.Options{RoundTripper: h}
+				for i := range c.servers {
+					name := fmt.Sprintf("gpu%d", i)
+					h[name] = simulated(t, c.change)
+					o.Endpoints = append(o.Endpoints, fleet.Endpoint{URL: "http://" + name})
 				}
-			}
-			t.Logf("attempts %v, median latency %v", stats.Attempts, stats.Latency.Quantile(0.5))
+				f, err := fleet.New(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				drive(t, f, 400*c.servers, c.n, c.path, c.body, 200)
+				stats := f.Stats()
+				for name, s := range h {
+					r := s.Report()
+					t.Logf("%s: %.2f %% of its maximum in %v: %+v", name, 100*r.Share, r.Elapsed.Round(time.Second), r.Work)
+					if r.Share < want {
+						t.Errorf("%s did %.2f %% of its maximum", name, 100*r.Share)
+					}
+				}
+				t.Logf("attempts %v, median latency %v", stats.Attempts, stats.Latency.Quantile(0.5))
+			})
 		})
 	}
 }
