@@ -82,6 +82,10 @@ func readData(e Experiment, seed uint64, s Source) (data, error) {
 		return d, fmt.Errorf("tasks: %w", err)
 	}
 	d.dropped["tasks"] = dropped
+	givenTasks, err := dataset.GivenTasks(name, text)
+	if err != nil {
+		return d, fmt.Errorf("tasks: %w", err)
+	}
 	var names []string
 	if s.Names != "" {
 		name, text, err := read(s.Names)
@@ -100,6 +104,10 @@ func readData(e Experiment, seed uint64, s Source) (data, error) {
 		return d, fmt.Errorf("personas: %w", err)
 	}
 	d.dropped["personas"] = dropped
+	givenPersonas, err := dataset.GivenPersonas(name, text)
+	if err != nil {
+		return d, fmt.Errorf("personas: %w", err)
+	}
 	if name, text, err = read(s.Gold); err != nil {
 		return d, fmt.Errorf("gold: %w", err)
 	}
@@ -107,7 +115,7 @@ func readData(e Experiment, seed uint64, s Source) (data, error) {
 	if err != nil {
 		return d, fmt.Errorf("gold: %w", err)
 	}
-	d.Splits, err = dataset.Make(seed, e.Data, tasks, personas, gold)
+	d.Splits, err = dataset.MakeGiven(seed, e.Data, givenTasks, givenPersonas, tasks, personas, gold)
 	return d, err
 }
 
