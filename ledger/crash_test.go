@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,12 +23,17 @@ import (
 	"stargate/lm"
 )
 
-// The test binary, started again with this variable set, is the process that gets killed.
-const childVariable = "STARGATE_LEDGER_CRASH_CHILD"
+// The test binary, started again with the first variable set, is the process that gets
+// killed. The others say what it does instead of crashCalls calls.
+const (
+	childVariable = "STARGATE_LEDGER_CHILD"       // the ledger
+	callsVariable = "STARGATE_LEDGER_CHILD_CALLS" // how many calls
+	holdVariable  = "STARGATE_LEDGER_CHILD_HOLD"  // one call only, which lasts until a line comes in
+)
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childVariable); path != "" {
-		if err := crashChild(path); err != nil {
+		if err := child(path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -46,9 +52,23 @@ const (
 	crashCalls   = 20000
 )
 
+func child(path string) error {
+	calls := uint64(crashCalls)
+	if n := os.Getenv(callsVariable); n != "" {
+		var err error
+		if calls, err = strconv.ParseUint(n, 10, 64); err != nil {
+			return err
+		}
+	}
+	if os.Getenv(holdVariable) != "" {
+		return holdChild(path)
+	}
+	return crashChild(path, calls)
+}
+
 // crashChild makes all calls and one step in the middle. It prints "made k" before a call's
 // result is handed to the ledger and "given k" when the ledger has handed it back.
-func crashChild(path string) error {
+func crashChild(path string, calls uint64) error {
 	l, err := ledger.Open(path, run)
 	if err != nil {
 		return err
@@ -84,18 +104,18 @@ func crashChild(path string) error {
 		wg.Wait()
 		return errors.Join(errs...)
 	}
-	if err := half(0, crashCalls/2); err != nil {
+	if err := half(0, calls/2); err != nil {
 		return err
 	}
 	_, err = l.Step(ctx, "train m1", "train m1", func(context.Context) (json.RawMessage, error) {
-		say("made", crashCalls)
+		say("made", calls)
 		return json.RawMessage(`{"digest":"abc"}`), nil
 	})
 	if err != nil {
 		return err
 	}
-	say("given", crashCalls)
-	if err := half(crashCalls/2, crashCalls); err != nil {
+	say("given", calls)
+	if err := half(calls/2, calls); err != nil {
 		return err
 	}
 	return l.Close()

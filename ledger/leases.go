@@ -379,15 +379,13 @@ func (l *leases) giveBack(ctx context.Context, key Key) error {
 	return l.store.patiently(ctx, func(ctx context.Context) error { return l.end(ctx, l.db, []Key{key}) })
 }
 
-// close ends the worker; claims it still has are then anybody's.
+// close ends the worker; claims it still has are then anybody's. If the server is away they
+// are so at the end of the lease.
 func (l *leases) close() error {
 	l.die()
 	l.loops.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err := l.db.ExecContext(ctx, "DELETE FROM worker WHERE id = $1", l.id.Load())
-	if err = errors.Join(err, l.db.Close()); err != nil {
-		return explain(l.store, "sign off (its work is open to others when the lease ends)", err)
-	}
-	return nil
+	return closing(l.store, errors.Join(err, l.db.Close()))
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -125,7 +126,7 @@ func (p *postgres) lookups() int { return 2 }
 
 // openReader opens the schema for reading.
 func (p *postgres) openReader() (r *Reader, err error) {
-	err = p.retry(context.Background(), openPatience, 0, func(context.Context) error {
+	err = p.retry(context.Background(), min(openPatience, p.patience), 0, func(context.Context) error {
 		r, err = newReader(p)
 		return err
 	})
@@ -167,7 +168,7 @@ func openPostgres(p *postgres, id Identity) (_ *Ledger, err error) {
 func (p *postgres) prepare(id Identity) (err error) {
 	db := p.connections(2)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return p.retry(context.Background(), openPatience, 0, func(ctx context.Context) (err error) {
+	return p.retry(context.Background(), min(openPatience, p.patience), 0, func(ctx context.Context) (err error) {
 		conn, err := db.Conn(ctx)
 		if err != nil {
 			return explain(p, "open", err)
@@ -275,8 +276,17 @@ func isAway(err error) bool {
 		return strings.HasPrefix(pg.Code, "08") // connection exceptions
 	}
 	var network net.Error
-	return errors.Is(err, errInDoubt) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, errInDoubt) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) || pgconn.SafeToRetry(err)
+}
+
+// closing is the error of closing connections, if it is one: those to a server that is away
+// are closed already.
+func closing(s store, err error) error {
+	if err == nil || isPostgres(s) && isAway(err) {
+		return nil
+	}
+	return explain(s, "close", err)
 }
 
 func isPostgres(s store) bool { _, ok := s.(*postgres); return ok }

@@ -92,10 +92,7 @@ func (r *Reader) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return explain(r.store, "close", err)
-	}
-	return nil
+	return closing(r.store, errors.Join(errs...))
 }
 
 // Identity says which run the ledger belongs to.

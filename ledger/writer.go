@@ -440,8 +440,5 @@ func (w *writer) close() error {
 	if w.session != nil {
 		errs = append(errs, w.session.close())
 	}
-	if err := errors.Join(append(errs, w.db.Close())...); err != nil {
-		return explain(w.store, "close", err)
-	}
-	return nil
+	return closing(w.store, errors.Join(append(errs, w.db.Close())...))
 }
