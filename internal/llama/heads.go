@@ -70,16 +70,19 @@ func (t *Trainer) normHeads(layer int, l *layerActivations, lo, hi int) {
 }
 
 // normHeadsBackward replaces the gradient of normalised queries and keys in l.qkv by that of
-// what normHeads was given, and adds the gradients of the norms to dw.
-func (t *Trainer) normHeadsBackward(layer int, dw *Layer, l *layerActivations) {
+// what normHeads was given, and sets the row blocks' parts of the gradients of the norms.
+func (t *Trainer) normHeadsBackward(layer int, l *layerActivations) {
 	c, w, a := t.model.Config, &t.model.Layers[layer], &t.act
 	hd, heads := c.HeadDim, c.NumAttentionHeads+c.NumKeyValueHeads
-	t.eachRows(a.rows, func(block, lo, hi int) {
-		part := Layer{QNorm: a.dqNorm[block*hd:][:hd], KNorm: a.dkNorm[block*hd:][:hd]}
-		clear(part.QNorm)
-		clear(part.KNorm)
+	t.eachRows(a.rows, func(_, lo, hi int) {
+		var part Layer
 		dx := make([]float32, hd)
 		for i := lo; i < hi; i++ {
+			if i%rowBlock == 0 {
+				part = Layer{QNorm: a.dqNorm[i/rowBlock*hd:][:hd], KNorm: a.dkNorm[i/rowBlock*hd:][:hd]}
+				clear(part.QNorm)
+				clear(part.KNorm)
+			}
 			part.eachNormedHead(c, func(head int, dnorm []float32) {
 				norm := w.QNorm
 				if head >= c.NumAttentionHeads {
@@ -92,6 +95,4 @@ func (t *Trainer) normHeadsBackward(layer int, dw *Layer, l *layerActivations) {
 			})
 		}
 	})
-	addPartial(dw.QNorm, a.dqNorm)
-	addPartial(dw.KNorm, a.dkNorm)
 }

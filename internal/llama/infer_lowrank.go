@@ -21,6 +21,15 @@ type LowRank struct {
 // ErrLowRank marks an update that does not belong to the model; the text names the matrix.
 var ErrLowRank = errors.New("the low-rank update does not fit the model")
 
+// check holds u to the shape (out, in) of its matrix.
+func (u *LowRank) check(out, in int) error {
+	if u.Rank < 1 || len(u.A) != u.Rank*in || len(u.B) != out*u.Rank {
+		return fmt.Errorf("%w: A and B of %s have %d and %d numbers, want those of (%d, %d) and (%d, %d)",
+			ErrLowRank, u.Name, len(u.A), len(u.B), u.Rank, in, out, u.Rank)
+	}
+	return nil
+}
+
 // Adapt makes a decoder of the same model with low-rank updates. It shares the weights of d and
 // adds to each product with an updated matrix:
 //
@@ -105,9 +114,8 @@ func adapt(side rightSide, m layerMatrix, updates map[string]*LowRank) (rightSid
 		u := updates[p.name]
 		delete(updates, p.name)
 		if u != nil {
-			if u.Rank < 1 || len(u.A) != u.Rank*m.in || len(u.B) != p.out*u.Rank {
-				return nil, fmt.Errorf("%w: A and B of %s have %d and %d numbers, want those of (%d, %d) and (%d, %d)",
-					ErrLowRank, u.Name, len(u.A), len(u.B), u.Rank, m.in, p.out, u.Rank)
+			if err := u.check(p.out, m.in); err != nil {
+				return nil, err
 			}
 			part := adaptedPart{from: rank, column: column}
 			b := slices.Clone(u.B)
@@ -126,16 +134,16 @@ func adapt(side rightSide, m layerMatrix, updates map[string]*LowRank) (rightSid
 	return s, nil
 }
 
-// lowRanks are the (m, R) products x Aᵀ of calls in progress.
-var lowRanks = sync.Pool{New: func() any { return new([]float32) }}
+// lowProducts are the (m, R) products x Aᵀ of calls in progress.
+var lowProducts = sync.Pool{New: func() any { return new([]float32) }}
 
 func (s *adaptedSide) mul(pool *kernel.Pool, c []float32, ldc int, a []float32, lda, m int, accumulate bool) {
 	s.rightSide.mul(pool, c, ldc, a, lda, m, accumulate)
 	if m == 0 {
 		return
 	}
-	low := lowRanks.Get().(*[]float32)
-	defer lowRanks.Put(low)
+	low := lowProducts.Get().(*[]float32)
+	defer lowProducts.Put(low)
 	r := s.a.N
 	*low = grow(*low, m*r)
 	packedSide{&s.a}.mul(pool, *low, r, a, lda, m, false)

@@ -12,6 +12,7 @@ type decoderWeights struct {
 	layers []decoderLayer
 	norm   []float32 // (D)
 	head   rightSide
+	full   *Model // what was packed; nil for stored weights
 }
 
 // decoderLayer has the norms and biases of Layer, and its matrices as right-hand sides.
@@ -55,14 +56,14 @@ func (b storedSide) mul(pool *kernel.Pool, c []float32, ldc int, a []float32, ld
 
 // packWeights packs the matrices of m.
 func packWeights(pool *kernel.Pool, m *Model) decoderWeights {
-	packed := newPackedWeights(len(m.Layers))
+	packed := newTrainWeights(len(m.Layers))
 	packed.packForward(pool, m)
 	d := m.Config.HiddenSize
-	w := decoderWeights{norm: m.Norm, head: packedSide{&packed.head}}
+	w := decoderWeights{norm: m.Norm, head: packedSide{packed.head.forward}, full: m}
 	w.embed = func(x []float32, id int32) { copy(x, m.Embed[int(id)*d:][:d]) }
 	for i := range m.Layers {
 		b := &packed.layers[i]
-		w.layers = append(w.layers, decoderLayer{&m.Layers[i], packedSide{&b.qkv}, packedSide{&b.out}, packedSide{&b.gateUp}, packedSide{&b.down}})
+		w.layers = append(w.layers, decoderLayer{&m.Layers[i], packedSide{b.qkv.forward}, packedSide{b.out.forward}, packedSide{b.gateUp.forward}, packedSide{b.down.forward}})
 	}
 	return w
 }

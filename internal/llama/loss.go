@@ -12,7 +12,7 @@ import (
 //
 // Only rows that carry loss are multiplied by the head, a chunk at a time.
 func (t *Trainer) loss(scale float64, gradient bool) (sum float64, n int) {
-	g, a := t.grad, &t.act
+	a := &t.act
 	d, v := t.model.Config.HiddenSize, t.model.Config.VocabSize
 	if gradient {
 		clear(a.dx)
@@ -20,15 +20,15 @@ func (t *Trainer) loss(scale float64, gradient bool) (sum float64, n int) {
 	chunk := chunkRows(v)
 	for from := 0; from < len(a.rowOf); from += chunk {
 		k := min(chunk, len(a.rowOf)-from)
-		t.eachRows(k, func(block, lo, hi int) {
+		t.eachRows(k, func(_, lo, hi int) {
 			t.predict(from, lo, hi, scale, gradient)
 			if gradient {
-				t.predictBackward(from, block, lo, hi)
+				t.predictBackward(from, lo, hi)
 			}
 		})
-		if gradient {
-			t.pool.MulTN(g.Head, d, a.logits, v, a.final, d, v, d, k, true)
-			addPartial(g.Norm, a.dscale2[:rowBlocks(k)*d])
+		if gradient && t.low == nil {
+			t.pool.MulTN(t.grad.Head, d, a.logits, v, a.final, d, v, d, k, true)
+			addPartial(t.grad.Norm, a.dscale2[:rowBlocks(k)*d])
 		}
 	}
 	for _, x := range a.nll {
@@ -45,7 +45,7 @@ func (t *Trainer) predict(from, lo, hi int, scale float64, gradient bool) {
 	for i := lo; i < hi; i++ {
 		a.finalR[i] = kernel.RMSNorm(a.final[i*d:][:d], a.last[int(a.rowOf[from+i])*d:][:d], m.Norm, eps)
 	}
-	mulRows(a.logits, v, a.final, d, &t.forward.head, lo, hi, false)
+	t.weights.head.apply(a.logits, v, a.final, d, lo, hi, false)
 	for i := lo; i < hi; i++ {
 		row, target := a.logits[i*v:][:v], a.target[from+i]
 		if gradient {
@@ -56,15 +56,17 @@ func (t *Trainer) predict(from, lo, hi int, scale float64, gradient bool) {
 	}
 }
 
-// predictBackward goes back through predict, to dx. It sets the block's part of the
+// predictBackward goes back through predict, to dx. It sets the row blocks' parts of the
 // gradient of the final norm.
-func (t *Trainer) predictBackward(from, block, lo, hi int) {
+func (t *Trainer) predictBackward(from, lo, hi int) {
 	m, a := t.model, &t.act
 	d, v := m.Config.HiddenSize, m.Config.VocabSize
-	mulRows(a.dfinal, d, a.logits, v, &t.backward.head, lo, hi, false)
-	dw := a.dscale2[block*d:][:d]
-	clear(dw)
+	t.weights.head.applyBackward(a.dfinal, d, a.logits, v, lo, hi)
 	for i := lo; i < hi; i++ {
+		dw := a.dscale2[i/rowBlock*d:][:d]
+		if i%rowBlock == 0 {
+			clear(dw)
+		}
 		at := int(a.rowOf[from+i]) * d
 		kernel.RMSNormBackward(a.dx[at:at+d], dw, a.dfinal[i*d:][:d], a.last[at:at+d], m.Norm, a.finalR[i])
 	}

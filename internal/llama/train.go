@@ -3,47 +3,62 @@ package llama
 import (
 	"fmt"
 	"math"
+	"runtime"
 
 	"stargate/internal/kernel"
 	"stargate/lm"
 )
 
-// Trainer computes losses and gradients of a model over packed sequences.
+// Trainer computes losses and gradients of a model over packed sequences: of all its weights
+// ([NewTrainer]), or of low-rank updates of frozen ones ([NewLowRankTrainer]).
 //
 // The result never depends on the number of workers: work is divided over elements of the
 // output (tiles, rows, or one sequence's head), and every sum has one fixed order.
 // A Trainer is not for concurrent use. Its memory is allocated at first use and kept.
 type Trainer struct {
-	model *Model
-	grad  *Model
+	model *Model    // without matrices where they are frozen
+	grad  *Model    // nil where the weights are frozen
+	low   *lowRanks // nil where they are not
 	pool  *kernel.Pool
 
-	forward  packedWeights // right-hand sides of y = x Wᵀ
-	backward packedWeights // right-hand sides of dx = dy W
+	weights  trainWeights
+	embed    func(x []float32, id int32) // writes a token's row of Embed
+	stored   *Stored                     // keeps mapped weights where they are, or nil
 	rope     *rope
 	act      activations
 	attn     []attention // scratch, one per worker
+	dropping bool        // in this run
 }
 
 // NewTrainer prepares training of m on the workers of pool. The gradient starts at zero.
 func NewTrainer(m *Model, pool *kernel.Pool) *Trainer {
 	t := &Trainer{model: m, grad: m.Clone(), pool: pool, attn: make([]attention, pool.Workers())}
-	t.forward = newPackedWeights(len(m.Layers))
-	t.backward = newPackedWeights(len(m.Layers))
+	t.weights = newTrainWeights(len(m.Layers))
+	d := m.Config.HiddenSize
+	t.embed = func(x []float32, id int32) { copy(x, m.Embed[int(id)*d:][:d]) }
 	t.ZeroGradient()
 	return t
 }
 
 // Gradient is the accumulated gradient: a Model of the same shape whose "weights" are the
-// derivatives. It stays valid, and is added to by every Accumulate.
+// derivatives. It stays valid, and is added to by every Accumulate. nil for a trainer of
+// low-rank updates, whose gradient is [Trainer.Updates].
 func (t *Trainer) Gradient() *Model { return t.grad }
 
 // ZeroGradient sets the gradient to zero.
-func (t *Trainer) ZeroGradient() { clear(t.grad.flat) }
+func (t *Trainer) ZeroGradient() {
+	if t.grad != nil {
+		clear(t.grad.flat)
+	}
+	for _, g := range t.Updates() {
+		clear(g.A)
+		clear(g.B)
+	}
+}
 
-// Accumulate adds the gradient of scale * Σ nll to [Trainer.Gradient], where the sum runs
-// over all predictions that carry loss and nll is in nats. It returns Σ nll (unscaled) and
-// the number of those predictions.
+// Accumulate adds the gradient of scale * Σ nll to [Trainer.Gradient] or [Trainer.Updates],
+// where the sum runs over all predictions that carry loss and nll is in nats. It returns Σ nll
+// (unscaled) and the number of those predictions.
 //
 // For the mean over a batch, pass scale = 1/n with n the batch's number of predictions
 // ([Predictions]).
@@ -55,8 +70,8 @@ func (t *Trainer) Accumulate(seqs []Sequence, scale float64) (sum float64, n int
 	return t.run(seqs, scale, true)
 }
 
-// Loss is Accumulate without the gradient: the value at which the model predicts seqs.
-// The two return the same bits.
+// Loss is Accumulate without the gradient: the value at which the model predicts seqs. Nothing
+// is dropped; without dropout the two return the same bits.
 func (t *Trainer) Loss(seqs []Sequence) (sum float64, n int, err error) {
 	return t.run(seqs, 0, false)
 }
@@ -82,18 +97,24 @@ func (t *Trainer) run(seqs []Sequence, scale float64, gradient bool) (sum float6
 	if t.rope == nil || len(t.rope.cos) < longest*t.rope.half {
 		t.rope = newRope(t.model.Config, longest)
 	}
+	defer runtime.KeepAlive(t.stored)
+	t.dropping = gradient && t.low != nil && t.low.dropout.below > 0
 	// The weights may have changed since the last call; packing costs about a hundredth of
 	// a step.
-	t.forward.packForward(t.pool, t.model)
-	if gradient {
-		t.backward.packBackward(t.pool, t.model)
+	if t.low != nil {
+		t.low.pack(gradient)
+	} else {
+		t.weights.packForward(t.pool, t.model)
+		if gradient {
+			t.weights.packBackward(t.pool, t.model)
+		}
 	}
 	// Memory grows to the largest microbatch at once, not step by step.
 	if i := largest(batches); i > 0 {
-		t.act.prepare(t.model.Config, batches[i], gradient)
+		t.prepare(batches[i], gradient)
 	}
 	for _, b := range batches {
-		t.act.prepare(t.model.Config, b, gradient)
+		t.prepare(b, gradient)
 		t.forwardPass(b, gradient)
 		s, k := t.loss(scale, gradient)
 		sum, n = sum+s, n+k
@@ -105,42 +126,4 @@ func (t *Trainer) run(seqs []Sequence, scale float64, gradient bool) (sum float6
 		return sum, n, fmt.Errorf("loss of %d sequences is %g: %w", len(seqs), sum, lm.ErrNonFinite)
 	}
 	return sum, n, nil
-}
-
-// packedWeights are a model's matrices in the layout that products read.
-type packedWeights struct {
-	layers []packedLayer
-	head   kernel.Packed
-}
-
-type packedLayer struct{ qkv, out, gateUp, down kernel.Packed }
-
-func newPackedWeights(layers int) packedWeights {
-	return packedWeights{layers: make([]packedLayer, layers)}
-}
-
-func (w *packedWeights) packForward(p *kernel.Pool, m *Model) {
-	c := m.Config
-	d, f := c.HiddenSize, c.IntermediateSize
-	for i := range m.Layers {
-		l, b := &m.Layers[i], &w.layers[i]
-		p.PackTransposed(&b.qkv, l.QKV, c.qkv(), d, d)
-		p.PackTransposed(&b.out, l.Out, d, c.attn(), c.attn())
-		p.PackTransposed(&b.gateUp, l.GateUp, 2*f, d, d)
-		p.PackTransposed(&b.down, l.Down, d, f, f)
-	}
-	p.PackTransposed(&w.head, m.Head, c.VocabSize, d, d)
-}
-
-func (w *packedWeights) packBackward(p *kernel.Pool, m *Model) {
-	c := m.Config
-	d, f := c.HiddenSize, c.IntermediateSize
-	for i := range m.Layers {
-		l, b := &m.Layers[i], &w.layers[i]
-		p.Pack(&b.qkv, l.QKV, c.qkv(), d, d)
-		p.Pack(&b.out, l.Out, d, c.attn(), c.attn())
-		p.Pack(&b.gateUp, l.GateUp, 2*f, d, d)
-		p.Pack(&b.down, l.Down, d, f, f)
-	}
-	p.Pack(&w.head, m.Head, c.VocabSize, d, d)
 }

@@ -4,10 +4,11 @@ package llama
 // scratch of both. Attention weights are not kept: backward computes them again, which
 // costs a few per cent of time and saves memory quadratic in the length.
 type activations struct {
-	rows   int
-	tokens []int32            // (N)
-	layers []layerActivations // one when only the loss is wanted
-	last   []float32          // (N, D) output of the last layer
+	rows    int
+	tokens  []int32            // (N)
+	rowName []uint64           // (N) of dropout masks
+	layers  []layerActivations // one when only the loss is wanted
+	last    []float32          // (N, D) output of the last layer
 
 	// Gradients flowing back.
 	dx      []float32 // (N, D) of a layer's output, then of its input
@@ -17,6 +18,7 @@ type activations struct {
 	dhidden []float32 // (N, F) of the feed-forward hidden layer
 	dscale1 []float32 // (row blocks, D) parts of the gradient of AttnNorm
 	dscale2 []float32 // (row blocks, D) parts of the gradient of MLPNorm or Norm
+	du      layerU    // gradients of the low-rank products
 	dqNorm  []float32 // (row blocks, HD) parts of the gradient of QNorm
 	dkNorm  []float32 // (row blocks, HD) parts of the gradient of KNorm
 
@@ -43,14 +45,26 @@ type layerActivations struct {
 	r2     []float32 // (N)
 	gateUp []float32 // (N, 2*F) adjacent halves; backward overwrites it with its gradient
 	hidden []float32 // (N, F) silu(gate)*up
+	u      layerU    // low-rank products
+}
+
+// layerU is what the updates of a layer's matrices have as rows of u: (N, columns) each.
+type layerU struct{ qkv, out, gateUp, down []float32 }
+
+// grow makes room for n rows of a layer's columns.
+func (u *layerU) grow(l *trainLayer, n int) {
+	u.qkv = grow(u.qkv, n*l.qkv.low.columns())
+	u.out = grow(u.out, n*l.out.low.columns())
+	u.gateUp = grow(u.gateUp, n*l.gateUp.low.columns())
+	u.down = grow(u.down, n*l.down.low.columns())
 }
 
 // chunkRows bounds the memory of logits to a few MiB, but keeps products large.
 func chunkRows(vocab int) int { return min(max(1<<20/vocab, 256), microbatchRows) }
 
 // prepare sizes the buffers for one microbatch. Without gradient all layers share one set.
-func (a *activations) prepare(c Config, batch []span, gradient bool) {
-	n := rowsOf(batch)
+func (t *Trainer) prepare(batch []span, gradient bool) {
+	c, a, n := t.model.Config, &t.act, rowsOf(batch)
 	a.rows = n
 	a.tokens = grow(a.tokens, n)
 	layers := 1
@@ -76,6 +90,7 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 		} {
 			*b.buffer = grow(*b.buffer, n*b.width)
 		}
+		l.u.grow(&t.weights.layers[i], n)
 	}
 	a.last = grow(a.last, n*d)
 
@@ -92,7 +107,18 @@ func (a *activations) prepare(c Config, batch []span, gradient bool) {
 	a.final = grow(a.final, chunk*d)
 	a.finalR = grow(a.finalR, chunk)
 	a.logits = grow(a.logits, chunk*c.VocabSize)
+	if t.dropping {
+		a.rowName = grow(a.rowName, n)
+		for _, s := range batch {
+			for i := range s.tokens {
+				a.rowName[s.start+i] = rowName(s.dropout, i)
+			}
+		}
+	}
 	if gradient {
+		for i := range t.weights.layers {
+			a.du.grow(&t.weights.layers[i], n)
+		}
 		a.dx = grow(a.dx, n*d)
 		a.dmid = grow(a.dmid, n*d)
 		a.dnorm = grow(a.dnorm, n*d)

@@ -29,9 +29,14 @@ func (t *Trainer) each(n int, fn func(worker, task int)) {
 	})
 }
 
-// eachRows runs fn for the rows [lo, hi) of every block of n rows.
-func (t *Trainer) eachRows(n int, fn func(block, lo, hi int)) {
-	t.each(rowBlocks(n), func(_, b int) { fn(b, b*rowBlock, min((b+1)*rowBlock, n)) })
+// eachRows runs fn for rows [lo, hi) of n rows: whole row blocks, one, or where weights are
+// packed anew for each call, as many as leave every worker some calls.
+func (t *Trainer) eachRows(n int, fn func(worker, lo, hi int)) {
+	size := rowBlock
+	if t.weights.head.stored != nil {
+		size *= max(1, min(10, n/(2*rowBlock*t.pool.Workers())))
+	}
+	t.each((n+size-1)/size, func(worker, task int) { fn(worker, task*size, min((task+1)*size, n)) })
 }
 
 // forwardPass computes the decoder's layers on one microbatch. With keep, every layer's
@@ -42,9 +47,9 @@ func (t *Trainer) forwardPass(batch []span, keep bool) {
 	for _, s := range batch {
 		copy(a.tokens[s.start:], s.tokens)
 	}
-	t.eachRows(a.rows, func(_, lo, hi int) {
-		t.embed(a.layer(0, keep).x, lo, hi)
-		t.project(0, a.layer(0, keep), lo, hi)
+	t.eachRows(a.rows, func(worker, lo, hi int) {
+		t.embedRows(a.layer(0, keep).x, lo, hi)
+		t.queriesKeysValues(0, a.layer(0, keep), worker, lo, hi)
 	})
 	for i := range layers {
 		l, next := a.layer(i, keep), a.last
@@ -52,32 +57,41 @@ func (t *Trainer) forwardPass(batch []span, keep bool) {
 			next = a.layer(i+1, keep).x
 		}
 		t.attentionForward(batch, i, l)
-		t.eachRows(a.rows, func(_, lo, hi int) {
-			t.feedForward(i, l, next, lo, hi)
+		t.eachRows(a.rows, func(worker, lo, hi int) {
+			t.feedForward(i, l, next, worker, lo, hi)
 			if i+1 < layers {
-				t.project(i+1, a.layer(i+1, keep), lo, hi)
+				t.queriesKeysValues(i+1, a.layer(i+1, keep), worker, lo, hi)
 			}
 		})
 	}
 }
 
-// embed writes rows [lo, hi) of x = Embed[token].
-func (t *Trainer) embed(x []float32, lo, hi int) {
+// embedRows writes rows [lo, hi) of x = Embed[token].
+func (t *Trainer) embedRows(x []float32, lo, hi int) {
 	d := t.model.Config.HiddenSize
 	for i := lo; i < hi; i++ {
-		copy(x[i*d:][:d], t.model.Embed[int(t.act.tokens[i])*d:])
+		t.embed(x[i*d:][:d], t.act.tokens[i])
 	}
 }
 
-// project computes qkv = RMSNorm(x) QKVᵀ + bias for rows [lo, hi), with heads normalised where
+// multiply computes rows [lo, hi) of y = x Wᵀ, or y += x Wᵀ, with the updates of W; u is theirs.
+func (t *Trainer) multiply(w *weight, worker int, y []float32, ldy int, x []float32, ldx int, u []float32, lo, hi int, accumulate bool) {
+	w.apply(y, ldy, x, ldx, lo, hi, accumulate)
+	if w.low != nil {
+		t.project(w.low, worker, u, x, lo, hi)
+		w.low.add(y, ldy, u, lo, hi)
+	}
+}
+
+// queriesKeysValues computes qkv = RMSNorm(x) QKVᵀ + bias for rows [lo, hi), with heads normalised where
 // the family does.
-func (t *Trainer) project(layer int, l *layerActivations, lo, hi int) {
+func (t *Trainer) queriesKeysValues(layer int, l *layerActivations, worker, lo, hi int) {
 	c, w := t.model.Config, &t.model.Layers[layer]
 	d, eps := c.HiddenSize, float32(c.RMSNormEps)
 	for i := lo; i < hi; i++ {
 		l.r1[i] = kernel.RMSNorm(l.norm1[i*d:][:d], l.x[i*d:][:d], w.AttnNorm, eps)
 	}
-	mulRows(l.qkv, c.qkv(), l.norm1, d, &t.forward.layers[layer].qkv, lo, hi, false)
+	t.multiply(&t.weights.layers[layer].qkv, worker, l.qkv, c.qkv(), l.norm1, d, l.u.qkv, lo, hi, false)
 	addBias(l.qkv, w.QKVBias, lo, hi)
 	if w.QNorm != nil {
 		t.normHeads(layer, l, lo, hi)
@@ -86,25 +100,20 @@ func (t *Trainer) project(layer int, l *layerActivations, lo, hi int) {
 
 // feedForward computes, for rows [lo, hi), mid = x + heads Outᵀ + bias and
 // next = mid + (silu(gate)*up) Downᵀ with gate and up from RMSNorm(mid) GateUpᵀ.
-func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, lo, hi int) {
-	c, w, b := t.model.Config, &t.model.Layers[layer], &t.forward.layers[layer]
+func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, worker, lo, hi int) {
+	c, w, b := t.model.Config, &t.model.Layers[layer], &t.weights.layers[layer]
 	d, f, eps := c.HiddenSize, c.IntermediateSize, float32(c.RMSNormEps)
 	copy(l.mid[lo*d:hi*d], l.x[lo*d:hi*d])
-	mulRows(l.mid, d, l.heads, c.attn(), &b.out, lo, hi, true)
+	t.multiply(&b.out, worker, l.mid, d, l.heads, c.attn(), l.u.out, lo, hi, true)
 	addBias(l.mid, w.OutBias, lo, hi)
 	for i := lo; i < hi; i++ {
 		l.r2[i] = kernel.RMSNorm(l.norm2[i*d:][:d], l.mid[i*d:][:d], w.MLPNorm, eps)
 	}
-	mulRows(l.gateUp, 2*f, l.norm2, d, &b.gateUp, lo, hi, false)
+	t.multiply(&b.gateUp, worker, l.gateUp, 2*f, l.norm2, d, l.u.gateUp, lo, hi, false)
 	for i := lo; i < hi; i++ {
 		gu := l.gateUp[i*2*f:][:2*f]
 		kernel.SwiGLU(l.hidden[i*f:][:f], gu[:f], gu[f:])
 	}
 	copy(next[lo*d:hi*d], l.mid[lo*d:hi*d])
-	mulRows(next, d, l.hidden, f, &b.down, lo, hi, true)
-}
-
-// mulRows computes rows [lo, hi) of C = A B, or C += A B.
-func mulRows(c []float32, ldc int, a []float32, lda int, b *kernel.Packed, lo, hi int, accumulate bool) {
-	kernel.Mul(c[lo*ldc:], ldc, a[lo*lda:], lda, b, hi-lo, accumulate, 0, panels(b.N))
+	t.multiply(&b.down, worker, next, d, l.hidden, f, l.u.down, lo, hi, true)
 }

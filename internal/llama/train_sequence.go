@@ -13,6 +13,9 @@ type Sequence struct {
 	// Loss[t] says that predicting Tokens[t] from Tokens[:t] carries loss. Loss[0] must be
 	// false, since nothing precedes it.
 	Loss []bool // (n)
+	// Dropout names the masks of low-rank training with dropout: the same name gives the same
+	// masks, so it should differ between steps and sequences.
+	Dropout uint64
 }
 
 // span is a sequence as the engine computes it: the rows behind the last prediction that
@@ -21,6 +24,7 @@ type span struct {
 	tokens  []int32 // inputs, one row each
 	targets []int32 // (len(tokens)): the token row i must predict, or -1 for no loss
 	start   int     // first row within the microbatch
+	dropout uint64  // name of the masks
 }
 
 // microbatchRows is how many rows are computed together. It bounds memory and is constant,
@@ -83,7 +87,7 @@ func newSpan(c Config, s Sequence) (span, error) {
 	case s.Loss[0]:
 		return span{}, fmt.Errorf("token 0 carries loss, but nothing precedes it")
 	}
-	sp := span{tokens: s.Tokens[:last], targets: make([]int32, last)}
+	sp := span{tokens: s.Tokens[:last], targets: make([]int32, last), dropout: s.Dropout}
 	for t, id := range s.Tokens[:last+1] {
 		if id < 0 || int(id) >= c.VocabSize {
 			return span{}, fmt.Errorf("token %d has id %d, outside the vocabulary of %d", t, id, c.VocabSize)
