@@ -13,6 +13,7 @@ import (
 
 	"stargate/lm"
 	"stargate/lm/remote"
+	"stargate/lm/remote/fleet"
 	"stargate/runner"
 )
 
@@ -54,7 +55,17 @@ passed; a server that cannot score (llama.cpp, Ollama, chat APIs) fails with the
 				defer m.Close()
 				o.Reference = m
 			}
-			client, err := remote.Open(c.Context(), r, remote.Options{})
+			settings, err := r.Fleet("audit", os.Getenv)
+			if err != nil {
+				return err
+			}
+			settings.Startup, settings.Tries = 2*time.Second, 3 // somebody is waiting
+			servers, err := fleet.New(settings)
+			if err != nil {
+				return err
+			}
+			defer servers.Close()
+			client, err := remote.Open(c.Context(), r, remote.Options{Name: "audit", Transport: servers})
 			if err != nil {
 				return err
 			}

@@ -88,6 +88,8 @@ type auditor struct {
 //
 // A server that cannot score is lm.ErrCannotScore. A failed check is ErrAudit; the Audit then
 // holds all checks. It makes about sixty requests, one of eight texts each at most.
+// Of several servers each is audited, and all have to give the same scores within the
+// tolerance; the Audit is the first one's, or that of the one that failed.
 func (c *Client) Audit(ctx context.Context, o AuditOptions) (Audit, error) {
 	if o.Tolerance == 0 && c.facts.Server == Stargate {
 		o.Exact = true
@@ -97,6 +99,22 @@ func (c *Client) Audit(ctx context.Context, o AuditOptions) (Audit, error) {
 	if o.Exact {
 		o.Tolerance = 0
 	}
+	var first Audit
+	for i, one := range c.each() {
+		a, err := one.audit(ctx, o)
+		if err != nil {
+			return a, err
+		}
+		if i == 0 {
+			first = a
+		} else if err := first.Same(a); err != nil {
+			return a, fmt.Errorf("%s and %s: %w", c.role.Addresses()[0], c.role.Addresses()[i], err)
+		}
+	}
+	return first, nil
+}
+
+func (c *Client) audit(ctx context.Context, o AuditOptions) (Audit, error) {
 	a := &auditor{c: c, o: o, out: Audit{Facts: c.facts, Tolerance: o.Tolerance}}
 	if err := c.CanScore(); err != nil {
 		return a.out, err
@@ -107,7 +125,7 @@ func (c *Client) Audit(ctx context.Context, o AuditOptions) (Audit, error) {
 		if err := step(ctx); err != nil {
 			return a.out, fmt.Errorf("audit: %w", err)
 		}
-		if a.scores == nil && a.out.failed() != nil && len(a.sequences) < len(auditPairs) {
+		if len(a.sequences) < len(auditPairs) {
 			break // without tokens there is nothing to compare
 		}
 	}

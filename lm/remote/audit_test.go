@@ -202,11 +202,11 @@ func bent(h http.Handler, top int, bend func(path string, request, answer map[st
 			return
 		}
 		var request, answer map[string]any
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		if _ = json.Unmarshal(body, &request); top > 0 && request["prompt_logprobs"] != nil {
 			request["prompt_logprobs"] = top
-			body, _ = json.Marshal(request)
+			replaceBody(r, request)
 		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
 		out := rec.Body.Bytes()
@@ -221,6 +221,14 @@ func bent(h http.Handler, top int, bend func(path string, request, answer map[st
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write(out)
 	})
+}
+
+func replaceBody(r *http.Request, v any) {
+	data, err := json.Marshal(v)
+	if err != nil { // it came from JSON
+		panic(err)
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
 }
 
 func eachChoice(answer map[string]any, fn func(map[string]any)) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"stargate/lm"
+	"stargate/lm/remote/fleet"
 )
 
 // Client is a model behind HTTP: an [lm.Generator], and an [lm.Scorer] where its server can
@@ -20,6 +21,7 @@ type Client struct {
 	facts     Facts
 	transport Transport
 	account   *Account
+	end       func() // nil: the transport is the caller's
 	log       *slog.Logger
 	counts    *counts
 	dialect   dialect
@@ -37,15 +39,17 @@ var (
 
 // Options are what a client needs besides its role.
 type Options struct {
-	Transport Transport // nil: a plain one for the role ([NewHTTP])
+	Name      string    // who plays the role, for errors: "scorer"
+	Transport Transport // nil: a fleet for the role ([Role.Fleet]), which Close ends
 	Account   *Account  // nil: nothing is limited or counted
 	Getenv    func(string) string
 	Log       *slog.Logger // nil: silent
 }
 
-// Open asks the server what it is and what it can do ([Probe]), and makes a client for it. It
-// fails when the server cannot be reached, does not accept the key, or does not have the
-// model. Scores are not trusted yet: see [Client.Audit].
+// Open asks the server what it is and what it can do, and makes a client for it. It fails
+// when the server cannot be reached, does not accept the key, or does not have the model; of
+// several servers, each is asked, and all have to be the same. Scores are not trusted yet: see
+// [Client.Audit]. Close the client when done.
 func Open(ctx context.Context, r Role, o Options) (*Client, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -56,28 +60,81 @@ func Open(ctx context.Context, r Role, o Options) (*Client, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Transport == nil {
-		t, err := NewHTTP(r, HTTPOptions{Getenv: o.Getenv, Log: o.Log})
+	set(&o.Name, "remote")
+	c := &Client{role: r.withDefaults(), transport: o.Transport, account: o.Account, log: o.Log,
+		counts: new(counts), density: new(atomic.Int64), completed: new(atomic.Bool)}
+	if c.transport == nil {
+		settings, err := r.Fleet(o.Name, o.Getenv)
 		if err != nil {
 			return nil, err
 		}
-		o.Transport = t
+		f, err := fleet.New(settings)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRole, err)
+		}
+		c.transport, c.end = f, f.Close
 	}
-	c := &Client{role: r.withDefaults(), transport: o.Transport, account: o.Account, log: o.Log,
-		counts: new(counts), density: new(atomic.Int64), completed: new(atomic.Bool)}
-	if err := c.probe(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", Redact(r.Addresses()[0]), err)
+	if err := c.probeAll(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
 	return c, nil
 }
 
-// Probe asks a server what it is and what it can do. It is [Open] for people who look.
+// Probe asks a server what it is and what it can do, for people who only look.
 func Probe(ctx context.Context, r Role, o Options) (Facts, error) {
 	c, err := Open(ctx, r, o)
 	if err != nil {
 		return Facts{}, err
 	}
+	defer c.Close()
 	return c.facts, nil
+}
+
+// Close ends the transport that Open made.
+func (c *Client) Close() {
+	if c.end != nil {
+		c.end()
+	}
+}
+
+// probeAll probes each server; what the first one says holds for all, if the others agree.
+func (c *Client) probeAll(ctx context.Context) error {
+	for i, one := range c.each() {
+		if err := one.probe(ctx); err != nil {
+			return err
+		}
+		if i == 0 {
+			c.role, c.facts, c.dialect, c.scorings = one.role, one.facts, one.dialect, one.scorings
+			c.encoder = one.encoder
+			if _, ok := c.encoder.(serverEncoder); ok {
+				c.encoder = serverEncoder{c}
+			}
+			continue
+		}
+		if a, b := c.facts, one.facts; a.Server != b.Server || a.Model != b.Model || a.MaxLength != b.MaxLength || a.Revision != b.Revision || a.Template != b.Template || !slices.Equal(a.Scoring, b.Scoring) {
+			return fmt.Errorf("%w: urls: %s and %s are not the same: %s and %s", ErrRole, c.role.Addresses()[0], c.role.Addresses()[i], a.brief(), b.brief())
+		}
+	}
+	return nil
+}
+
+// each is a client of each server by itself.
+func (c *Client) each() []*Client {
+	all, ok := c.transport.(several)
+	if !ok {
+		return []*Client{c}
+	}
+	var out []*Client
+	for _, s := range all.Each() {
+		one := *c
+		one.transport, one.end = s, nil
+		if _, ok := one.encoder.(serverEncoder); ok {
+			one.encoder = serverEncoder{&one}
+		}
+		out = append(out, &one)
+	}
+	return out
 }
 
 // Facts are what the probe found.

@@ -15,6 +15,7 @@ import (
 	"stargate/internal/tokenizer"
 	"stargate/lm/local"
 	"stargate/lm/remote"
+	"stargate/lm/remote/fleet"
 	"stargate/serve"
 )
 
@@ -98,10 +99,7 @@ func listen(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// brisk is a patience for tests.
-var brisk = remote.Patience{Tries: 4, First: time.Millisecond, Longest: 2 * time.Millisecond}
-
-// open makes a client of a role, with brisk patience.
+// open makes a client of a role that does not wait long.
 func open(t testing.TB, r remote.Role, o remote.Options) *remote.Client {
 	t.Helper()
 	c, err := tryOpen(t, r, o)
@@ -114,14 +112,27 @@ func open(t testing.TB, r remote.Role, o remote.Options) *remote.Client {
 func tryOpen(t testing.TB, r remote.Role, o remote.Options) (*remote.Client, error) {
 	t.Helper()
 	if o.Transport == nil {
-		h, err := remote.NewHTTP(r, remote.HTTPOptions{Getenv: o.Getenv, Patience: brisk})
+		f, err := brisk(r, o.Getenv)
 		if err != nil {
 			return nil, err
 		}
-		t.Cleanup(h.Close)
-		o.Transport = h
+		t.Cleanup(f.Close)
+		o.Transport = f
 	}
 	return remote.Open(t.Context(), r, o)
+}
+
+// brisk is the role's fleet with little patience.
+func brisk(r remote.Role, getenv func(string) string) (*fleet.Fleet, error) {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	o, err := r.Fleet("test", getenv)
+	if err != nil {
+		return nil, err
+	}
+	o.Tries, o.First, o.Startup, o.Total = 4, time.Millisecond, 50*time.Millisecond, 10*time.Second
+	return fleet.New(o)
 }
 
 // served is a stargate server of a model.

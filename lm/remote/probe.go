@@ -33,6 +33,11 @@ type Facts struct {
 	ends []int32 // tokens that end a turn
 }
 
+// brief is what tells servers apart, on one line.
+func (f Facts) brief() string {
+	return fmt.Sprintf("%s %s, model %s (revision %q), %d tokens, template %.8s, scoring by %s", f.Server, f.Version, f.Model, f.Revision, f.MaxLength, f.Template, strings.Join(f.Scoring, " and "))
+}
+
 // probe fills in the facts.
 func (c *Client) probe(ctx context.Context) error {
 	if c.role.API == Anthropic {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stargate/lm/remote/fleet"
 )
 
 // Role says who plays a role of the loop behind HTTP, and what that may cost. It holds no
@@ -37,11 +39,15 @@ type Role struct {
 	APIKeyEnv string `yaml:"api_key_env,omitempty" json:"api_key_env,omitempty"` // environment variable with the key
 	Tokenizer string `yaml:"tokenizer,omitempty" json:"tokenizer,omitempty"`     // Hugging Face directory with tokenizer and chat template; no weights are needed
 
-	Price       Price    `yaml:"price,omitempty" json:"price,omitzero"`
-	Rate        Rate     `yaml:"rate,omitempty" json:"rate,omitzero"`
-	Concurrency int      `yaml:"concurrency,omitempty" json:"concurrency,omitempty"` // most requests in flight (default 64)
-	Timeout     Duration `yaml:"timeout,omitempty" json:"timeout,omitzero"`          // for one attempt (default 10m)
-	MaxTokens   int      `yaml:"max_tokens,omitempty" json:"max_tokens,omitempty"`   // of an answer, where the caller sets no limit (default: what fits, or 4096 where that is unknown)
+	Price       Price `yaml:"price,omitempty" json:"price,omitzero"`
+	Rate        Rate  `yaml:"rate,omitempty" json:"rate,omitzero"`
+	Concurrency int   `yaml:"concurrency,omitempty" json:"concurrency,omitempty"` // most requests in flight, per server (default 256)
+	// TokensInFlight limits what a server works on at once, in tokens; 0 is no limit. Scoring
+	// needs memory by the token: about 4 bytes times the vocabulary for each (vLLM).
+	TokensInFlight int `yaml:"tokens_in_flight,omitempty" json:"tokens_in_flight,omitempty"`
+
+	Timeout   Duration `yaml:"timeout,omitempty" json:"timeout,omitzero"`        // for one attempt (default 10m)
+	MaxTokens int      `yaml:"max_tokens,omitempty" json:"max_tokens,omitempty"` // of an answer, where the caller sets no limit (default: what fits, or 4096 where that is unknown)
 
 	// Omit are sampling fields that this server refuses and the run can do without
 	// ("temperature", "top_p", "seed", …). Leaving one out changes what is drawn, so it is said
@@ -117,7 +123,7 @@ func (p Price) Cost(in, out int64) float64 {
 	return float64(in)*p.Input/1e6 + float64(out)*p.Output/1e6
 }
 
-// Rate is what a server allows per minute; 0 is no limit.
+// Rate is what each server allows per minute; 0 is no limit.
 type Rate struct {
 	Requests float64 `yaml:"requests" json:"requests,omitempty"`
 	Tokens   float64 `yaml:"tokens" json:"tokens,omitempty"` // prompts and answers together
@@ -167,7 +173,7 @@ func (r Role) withDefaults() Role {
 	set(&r.Thinking, StripThinking)
 	set(&r.Prefix, "/v1")
 	set(&r.Timeout, Duration(10*time.Minute))
-	set(&r.Concurrency, 64)
+	set(&r.Concurrency, 256)
 	if r.API == Anthropic {
 		r.Server = Claude
 	}
@@ -242,6 +248,8 @@ func (r Role) Validate() error {
 		return bad("rate", "%g and %g: want numbers from 0, per minute", r.Rate.Requests, r.Rate.Tokens)
 	case r.Concurrency < 0:
 		return bad("concurrency", "%d: want 1 or more", r.Concurrency)
+	case r.TokensInFlight < 0:
+		return bad("tokens_in_flight", "%d: want 1 or more", r.TokensInFlight)
 	case r.Timeout < 0:
 		return bad("timeout", "%s: want a time above 0", time.Duration(r.Timeout))
 	case r.MaxTokens < 0:
@@ -298,4 +306,23 @@ func (r Role) Header(getenv func(string) string) (http.Header, error) {
 		h.Set("Authorization", "Bearer "+key)
 	}
 	return h, nil
+}
+
+// Fleet are the settings of the role's transport: its servers, with the key and the limits.
+// name stands in errors ("oracle"). Rate and Concurrency hold for each server.
+func (r Role) Fleet(name string, getenv func(string) string) (fleet.Options, error) {
+	if err := r.Validate(); err != nil {
+		return fleet.Options{}, err
+	}
+	header, err := r.Header(getenv)
+	if err != nil {
+		return fleet.Options{}, err
+	}
+	r = r.withDefaults()
+	o := fleet.Options{Role: name, Attempt: time.Duration(r.Timeout)}
+	for _, a := range r.Addresses() {
+		o.Endpoints = append(o.Endpoints, fleet.Endpoint{URL: a, Header: header, Most: r.Concurrency, Tokens: r.TokensInFlight,
+			RequestsPerMinute: r.Rate.Requests, TokensPerMinute: r.Rate.Tokens})
+	}
+	return o, nil
 }

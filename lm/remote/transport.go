@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"stargate/lm/remote/failure"
+	"stargate/lm/remote/fleet"
 )
 
 // Transport brings requests to a server and answers back. It knows nothing of models: it
 // retries what a later attempt may not meet, waits where a server asks for it, and keeps to
-// the role's limits. [HTTP] is the plain one; package lm/remote/fleet has one for several
-// endpoints.
+// the role's limits. Package lm/remote/fleet has the one that runs use.
 type Transport interface {
 	// Post sends body (JSON) to path (for example "/v1/chat/completions") and returns the
 	// answer's body. load is the request's expected tokens, prompt and answer together, for
@@ -20,6 +20,12 @@ type Transport interface {
 	Post(ctx context.Context, path string, body []byte, load int) ([]byte, http.Header, error)
 	// Get asks for path. Its errors are those of Post.
 	Get(ctx context.Context, path string) ([]byte, http.Header, error)
+}
+
+// several is a transport to several servers, each of which can be reached by itself.
+type several interface {
+	Transport
+	Each() []fleet.Single
 }
 
 // The errors of a transport; package failure has them, so that transports need not know
