@@ -54,6 +54,9 @@ const schema = 1
 func (m *Manifest) identify() error {
 	c := *m
 	c.Identity, c.Version, c.Source = "", "", Source{}
+	c.Experiment.Roles = c.Experiment.Roles.identity()
+	c.Experiment.Trainer = c.Experiment.Trainer.identity()
+	c.Experiment.Evaluation.Roleplayer = identities(c.Experiment.Evaluation.Roleplayer)
 	d, err := digest(c)
 	m.Identity = d
 	return err

@@ -6,18 +6,21 @@ import (
 	"stargate"
 	"stargate/dataset"
 	"stargate/experiment"
+	"stargate/lm/remote"
 )
 
 // Experiment is what an experiment file says, resolved.
 type Experiment struct {
 	experiment.Header `yaml:",inline"`
 
-	Prompts    string          `yaml:"prompts" json:"prompts"`       // embedded prompt set
-	World      string          `yaml:"world" json:"world,omitempty"` // "nano": tasks, personas and golds of the built-in world
-	Data       dataset.Sizes   `yaml:"data" json:"data"`             // sizes of the splits
-	Roles      Roles           `yaml:"roles" json:"roles,omitzero"`  // who plays what
-	Algorithm  stargate.Config `yaml:"algorithm" json:"algorithm"`   // Algorithm 1
+	Prompts    string          `yaml:"prompts" json:"prompts"`          // embedded prompt set
+	World      string          `yaml:"world" json:"world,omitempty"`    // "nano": tasks, personas and golds of the built-in world
+	Data       dataset.Sizes   `yaml:"data" json:"data"`                // sizes of the splits
+	Roles      Roles           `yaml:"roles" json:"roles,omitzero"`     // who plays what
+	Algorithm  stargate.Config `yaml:"algorithm" json:"algorithm"`      // Algorithm 1
+	Trainer    TrainerSpec     `yaml:"trainer" json:"trainer,omitzero"` // who fine-tunes
 	Evaluation Evaluation      `yaml:"evaluation" json:"evaluation"`
+	Budget     remote.Limits   `yaml:"budget" json:"-"` // of money and tokens; changes no result
 }
 
 // Evaluation are the choices of section 5.

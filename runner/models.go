@@ -1,14 +1,11 @@
 package runner
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"stargate/ledger"
-	"stargate/lm"
 	"stargate/lm/local"
 	"stargate/nano"
 )
@@ -45,72 +42,6 @@ func (s *models) close() {
 		m.Close()
 	}
 	s.engine.Close()
-}
-
-// base is Q_BASE with every call and every fine-tune journaled.
-type base struct {
-	lm.Generator
-	lm.Scorer
-	model  *local.Model
-	models *models
-}
-
-func (s *models) base(m *local.Model) *base {
-	s.digests["m0"] = m.Digest()
-	return &base{s.ledger.Generator(s.role("questioner"), m.Digest(), m), s.ledger.Scorer(s.role("scorer"), m.Digest(), m), m, s}
-}
-
-// tuned is what the ledger keeps of a fine-tune: the weights themselves are a directory.
-type tuned struct {
-	Digest string     `json:"digest"`
-	Log    lm.TuneLog `json:"log"`
-}
-
-// A fine-tune that takes long keeps checkpoints beside the model it makes, until it is made.
-const (
-	trainingSuffix  = ".training"
-	checkpointEvery = 30 * time.Second
-)
-
-// Tune makes models/<name>, or opens it if an earlier session finished it. The model is
-// always read back from its directory, so that a resumed run uses the very same weights.
-func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h lm.Hyper) (lm.Generator, lm.TuneLog, error) {
-	key, err := digest([]any{"tune", b.model.Digest(), examples, h})
-	if err != nil {
-		return nil, lm.TuneLog{}, err
-	}
-	dir := b.models.place(name, key)
-	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
-		out, log, err := b.model.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery})
-		if err != nil {
-			return tuned{}, err
-		}
-		m, ok := out.(*local.Model)
-		if !ok {
-			return tuned{}, fmt.Errorf("tune %s: unexpected model %T", name, out)
-		}
-		defer m.Close()
-		return tuned{m.Digest(), log}, publish(m, dir)
-	})
-	if err != nil {
-		return nil, lm.TuneLog{}, err
-	}
-	if err := os.RemoveAll(dir + trainingSuffix); err != nil { // the ledger has the fine-tune now
-		return nil, lm.TuneLog{}, err
-	}
-	m, err := local.OpenDir(dir, local.Options{Engine: b.models.engine})
-	if err != nil {
-		return nil, lm.TuneLog{}, err
-	}
-	b.models.open = append(b.models.open, m)
-	if m.Digest() != done.Digest {
-		return nil, lm.TuneLog{}, fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove the run directory and run again", dir, m.Digest(), done.Digest)
-	}
-	b.models.digests[name] = done.Digest
-	if err := b.models.link(name, dir); err != nil {
-		return nil, lm.TuneLog{}, err
-	}
-	return b.models.ledger.Generator(b.models.role("questioner"), done.Digest, m), done.Log, nil
 }
 
 // place is the directory of a tuned model: under its name, or among those of several runs

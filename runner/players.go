@@ -1,11 +1,12 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"stargate"
-	"stargate/lm"
+	"stargate/lm/remote"
 	"stargate/nano"
 )
 
@@ -16,6 +17,8 @@ type Player struct {
 	Rule        *Rule    `yaml:"rule" json:"rule,omitempty"`               // no model: answers by rule, in a world whose truth is known
 	Temperature *float64 `yaml:"temperature" json:"temperature,omitempty"` // else the role's of the algorithm
 	TopP        *float64 `yaml:"top_p" json:"top_p,omitempty"`
+
+	remote.Role `yaml:",inline"` // a model server, with url
 }
 
 // Rule is how good a user the rule plays; the zero value knows and tells everything.
@@ -24,23 +27,67 @@ type Rule struct {
 	Wrong  float64 `yaml:"wrong" json:"wrong,omitempty"`   // share of questions it answers with another value
 }
 
-// Roles say who plays what; every role that is not named is played by the base model.
-type Roles struct {
-	Roleplayer []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // several: each pair has one of them
+// identity is what can change what the player says: neither where its server is, nor what it
+// costs, nor how hard it may be pressed.
+func (p Player) identity() Player {
+	r := p.Role
+	p.Role = remote.Role{Model: r.Model, API: r.API, Route: r.Route, MaxTokens: r.MaxTokens, Omit: r.Omit, Thinking: r.Thinking, Extra: r.Extra}
+	if r.URL != "" || len(r.URLs) > 0 {
+		p.URL = "server"
+	}
+	return p
 }
 
-// seat is a player that is open.
-type seat struct {
-	player Player
-	model  lm.Generator
-	digest string // of everything that determines what it says
+func (p Player) isRemote() bool { return p.URL != "" || len(p.URLs) > 0 }
+
+// Roles say who plays what; every role that is not named is played by the base model.
+type Roles struct {
+	Questioner *Player  `yaml:"questioner" json:"questioner,omitempty"` // Q_BASE: asks and responds
+	Scorer     *Player  `yaml:"scorer" json:"scorer,omitempty"`         // Q_BASE again, where another server scores
+	Roleplayer []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // several: each pair has one of them
+	Judge      []Player `yaml:"judge" json:"judge,omitempty"`           // several: a majority decides; none, in a known world: its rubric
+}
+
+func (r Roles) identity() Roles {
+	one := func(p *Player) *Player {
+		if p == nil {
+			return nil
+		}
+		q := p.identity()
+		return &q
+	}
+	r.Questioner, r.Scorer = one(r.Questioner), one(r.Scorer)
+	r.Roleplayer, r.Judge = identities(r.Roleplayer), identities(r.Judge)
+	return r
+}
+
+func identities(players []Player) []Player {
+	var out []Player
+	for _, p := range players {
+		out = append(out, p.identity())
+	}
+	return out
 }
 
 // seat opens a player.
-func (s *session) seat(role string, p Player) (seat, error) {
+func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (seat, error) {
+	given := 0
+	for _, is := range []bool{p.Rule != nil, p.Local != "", p.isRemote()} {
+		if is {
+			given++
+		}
+	}
 	switch {
-	case p.Rule != nil && p.Local != "":
-		return seat{}, fmt.Errorf("%s: give either a model (local) or a rule", role)
+	case given > 1:
+		return seat{}, fmt.Errorf("%s: give one of local (a model directory), url (a model server) and rule", role)
+	case p.isRemote():
+		_, account, _ := strings.Cut(role, ": ")
+		client, err := remote.Open(ctx, p.Role, remote.Options{Account: s.budget.Account(account, p.Price)})
+		if err != nil {
+			return seat{}, fmt.Errorf("%s: %w", role, err)
+		}
+		d, err := digest([]any{"server", p.identity(), client.Facts().Root, client.Facts().Revision})
+		return seat{p, client, d}, err
 	case p.Rule != nil && s.data.world == nil:
 		return seat{}, fmt.Errorf("%s: a rule can play only in a world whose truth is known; give a model (local: DIR)", role)
 	case p.Rule != nil:
@@ -58,12 +105,11 @@ func (s *session) seat(role string, p Player) (seat, error) {
 		s.models.open = append(s.models.open, m)
 		return seat{p, m, m.Digest()}, nil
 	}
-	base := s.models.open[0]
-	return seat{p, base, base.Digest()}, nil
+	return seat{p, c.questioner.model, c.questioner.digest}, nil
 }
 
 // seats opens the players of a role; none means the base model.
-func (s *session) seats(role string, players []Player) ([]seat, error) {
+func (c *cast) seats(ctx context.Context, s *session, role string, players []Player) ([]seat, error) {
 	if len(players) == 0 {
 		players = []Player{{}}
 	}
@@ -73,25 +119,13 @@ func (s *session) seats(role string, players []Player) ([]seat, error) {
 		if len(players) > 1 {
 			where = fmt.Sprintf("%s %d", role, i+1)
 		}
-		at, err := s.seat(where, p)
+		at, err := c.seat(ctx, s, where, p)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, at)
 	}
 	return out, nil
-}
-
-// digests of the seats of a role, where they are not just the base model.
-func digestsOf(players []Player, seats []seat) []string {
-	if len(players) == 0 {
-		return nil
-	}
-	var out []string
-	for _, s := range seats {
-		out = append(out, s.digest)
-	}
-	return out
 }
 
 // play makes the Roleplayer of some seats.

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"stargate"
 	"stargate/eval"
-	"stargate/ledger"
 	"stargate/lm"
-	"stargate/lm/local"
+	"stargate/lm/remote"
 	"stargate/prompt"
 	"stargate/report"
 )
@@ -23,8 +21,9 @@ type Options struct {
 	Resolved   *Experiment // instead of Experiment: that of a manifest
 	Out        string      // run directory; "" = runs/<experiment>, with the seed if it is not 0
 	Seed       uint64
-	Workers    int    // 0 = one per processor; changes no result
-	Share      string // directory of model calls and tuned models that several runs share; "" = the run's own; changes no result
+	Workers    int           // 0 = one per processor; changes no result
+	Share      string        // directory of model calls and tuned models that several runs share; "" = the run's own; changes no result
+	Budget     remote.Limits // over that of the experiment; what was spent before counts
 	Version    string
 	Source     Source
 	Observe    func(Event) // may be nil; called from several goroutines
@@ -35,6 +34,7 @@ type Event struct {
 	Stage string // "iteration 1: simulate", "iteration 1: tune", "evaluation: simulate m2", …
 	Done  int
 	Total int
+	Cost  float64 // so far, in all; 0 where no server costs anything
 }
 
 // Outcome is a finished run.
@@ -47,7 +47,7 @@ type Outcome struct {
 // Run does an experiment, or goes on with it where it stopped. On an error everything
 // that was finished stays in the run directory.
 func Run(ctx context.Context, o Options) (*Outcome, error) {
-	s, err := open(o)
+	s, err := open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -97,118 +97,6 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	return &Outcome{s.dir, e.Result, timing}, nil
 }
 
-// session is an opened run.
-type session struct {
-	dir        string
-	experiment Experiment
-	manifest   Manifest
-	config     stargate.Config
-	prompts    *prompt.Set
-	data       data
-	ledger     *ledger.Ledger
-	models     *models
-	base       stargate.Base
-	roleplayer stargate.Roleplayer
-	evaluator  stargate.Roleplayer // the Roleplayer of the evaluation
-	shared     bool                // the ledger is also that of other runs
-	judgeModel lm.Generator
-	clock      *clock
-	notify     func(Event)
-}
-
-func open(o Options) (_ *session, err error) {
-	s := &session{clock: startClock(), notify: o.Observe}
-	if o.Resolved != nil {
-		s.experiment = *o.Resolved
-		s.experiment.Algorithm.Concurrency = stargate.Paper().Concurrency // no part of a manifest
-	} else if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
-		return nil, err
-	}
-	s.config = s.experiment.Algorithm
-	s.config.Seed = o.Seed
-	if s.prompts, err = LoadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
-		return nil, err
-	}
-	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
-		return nil, err
-	}
-	engine := local.NewEngine(o.Workers)
-	model, err := openBase(o.Source.ModelDir, engine)
-	if err != nil {
-		engine.Close()
-		return nil, err
-	}
-	s.dir = o.Out
-	if s.dir == "" {
-		s.dir = filepath.Join("runs", defaultName(s.experiment.Name, o.Seed))
-	}
-	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: engine, open: []*local.Model{model}, digests: map[string]string{}}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	splits, err := digest(s.data.Splits)
-	if err != nil {
-		return nil, err
-	}
-	trainers, err := s.seats("roles: roleplayer", s.experiment.Roles.Roleplayer)
-	if err != nil {
-		return nil, err
-	}
-	others := s.experiment.Evaluation.Roleplayer
-	evaluators := trainers
-	if len(others) > 0 {
-		if evaluators, err = s.seats("evaluation: roleplayer", others); err != nil {
-			return nil, err
-		}
-	}
-	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: model.Digest(), Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version,
-		Roles: rolesOf(map[string][]string{"roleplayer": digestsOf(s.experiment.Roles.Roleplayer, trainers), "evaluation roleplayer": digestsOf(others, evaluators)})}
-	if err = s.manifest.identify(); err != nil {
-		return nil, err
-	}
-	if err = openDirectory(s.dir, &s.manifest); err != nil {
-		return nil, err
-	}
-	if err = s.openLedger(o.Share); err != nil {
-		return nil, err
-	}
-	s.models.ledger = s.ledger
-	s.models.role = s.role
-	s.base = stargate.NewBase(s.models.base(model), s.prompts)
-	if s.roleplayer, err = s.play("roleplayer", trainers); err != nil {
-		return nil, err
-	}
-	if s.evaluator, err = s.play("roleplayer", evaluators); err != nil {
-		return nil, err
-	}
-	s.judgeModel = s.ledger.Generator(s.role("judge"), model.Digest(), model)
-	return s, nil
-}
-
-// openLedger opens the run's own ledger, or one that it shares with other runs. Calls and
-// fine-tunes are named by their content, so sharing changes only what is asked again.
-func (s *session) openLedger(share string) (err error) {
-	path, id := filepath.Join(s.dir, ledgerFile), ledger.Identity{Name: s.experiment.Name, Digest: s.manifest.Identity}
-	if share != "" {
-		s.shared = true
-		s.models.dir, s.models.links = filepath.Join(share, modelsDir), s.models.dir
-		if err := os.MkdirAll(s.models.dir, 0o755); err != nil {
-			return fmt.Errorf("shared directory: %w", err)
-		}
-		path, id = filepath.Join(share, ledgerFile), ledger.Identity{Name: "calls that several runs share", Digest: "shared"}
-	}
-	s.ledger, err = ledger.Open(path, id)
-	return err
-}
-
-// rolesOf leaves out roles without players of their own.
-func rolesOf(all map[string][]string) map[string][]string {
-	maps.DeleteFunc(all, func(_ string, digests []string) bool { return len(digests) == 0 })
-	return all
-}
-
 func defaultName(experiment string, seed uint64) string {
 	if seed == 0 {
 		return experiment
@@ -227,7 +115,7 @@ func LoadPrompts(set, dir string) (*prompt.Set, error) {
 func (s *session) observe(stage string, done, total int) {
 	s.clock.stage(stage)
 	if s.notify != nil {
-		s.notify(Event{stage, done, total})
+		s.notify(Event{stage, done, total, s.budget.Cost()})
 	}
 }
 
@@ -240,12 +128,14 @@ func (s *session) close() {
 	s.models.close()
 }
 
-// judge is the world's rubric, or without one the base model itself.
+// judge is who the experiment names; else the world's rubric, or without one the base model.
 func (s *session) judge() eval.Judge {
-	if s.data.world != nil {
+	if s.data.world != nil && len(s.experiment.Roles.Judge) == 0 {
 		return eval.RubricJudge{Rubric: s.data.world}
 	}
-	return eval.ModelJudge{Model: s.judgeModel, Prompts: s.prompts, Sampling: lm.Sampling{MaxTokens: s.config.Response.MaxTokens}}
+	at := s.cast.judges[0]
+	model := s.ledger.Generator(s.role("judge"), at.digest, at.model)
+	return eval.ModelJudge{Model: model, Prompts: s.prompts, Sampling: lm.Sampling{MaxTokens: s.config.Response.MaxTokens}}
 }
 
 // sampled is how many pairs of an iteration the page lets one read.
@@ -264,7 +154,11 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 		if !own {
 			continue
 		}
-		r.Calls[role] = eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
+		calls := eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
+		if p, ok := s.payee(role); ok {
+			calls.Cost = p.Price.Cost(t.TokensIn, t.TokensOut)
+		}
+		r.Calls[role] = calls
 	}
 	var truth eval.Truth
 	if s.data.world != nil {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -21,6 +23,7 @@ type progress struct {
 	mu      sync.Mutex
 	bars    *mpb.Progress // nil off a terminal
 	bar     *mpb.Bar
+	cost    atomic.Uint64 // bits of the cost so far
 	log     *slog.Logger
 	stage   string
 	started time.Time
@@ -50,13 +53,14 @@ func (p *progress) observe(e runner.Event) {
 		if p.bars != nil {
 			p.bar = p.bars.AddBar(int64(e.Total),
 				mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-28s", e.Stage))),
-				mpb.AppendDecorators(decor.CountersNoUnit("%d/%d "), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), "done")))
+				mpb.AppendDecorators(decor.CountersNoUnit("%d/%d "), decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), "done"), decor.Any(func(decor.Statistics) string { return p.costText() })))
 		}
 	}
 	if e.Done < p.last.Done { // reports of concurrent work may overtake each other
 		return
 	}
 	p.last = e
+	p.cost.Store(math.Float64bits(e.Cost))
 	if p.bar != nil {
 		p.bar.SetCurrent(int64(e.Done))
 		return
@@ -64,8 +68,23 @@ func (p *progress) observe(e runner.Event) {
 	if now.Sub(p.spoke) >= quiet && e.Done > 0 {
 		p.spoke = now
 		left := time.Duration(float64(now.Sub(p.started)) / float64(e.Done) * float64(e.Total-e.Done))
-		p.log.Info(e.Stage, "done", e.Done, "of", e.Total, "left", left.Round(time.Second))
+		p.log.Info(e.Stage, append([]any{"done", e.Done, "of", e.Total, "left", left.Round(time.Second)}, p.costLog()...)...)
 	}
+}
+
+// costText is what the servers' prices add up to so far; "" where nothing costs anything.
+func (p *progress) costText() string {
+	if c := math.Float64frombits(p.cost.Load()); c > 0 {
+		return fmt.Sprintf("  cost %.2f", c)
+	}
+	return ""
+}
+
+func (p *progress) costLog() []any {
+	if c := math.Float64frombits(p.cost.Load()); c > 0 {
+		return []any{"cost", fmt.Sprintf("%.2f", c)}
+	}
+	return nil
 }
 
 // finish ends the current stage.
@@ -76,7 +95,7 @@ func (p *progress) finish() {
 		p.bar.SetTotal(p.bar.Current(), true)
 		p.bar = nil
 	case p.bars == nil:
-		p.log.Info(p.stage, "done", p.last.Done, "of", p.last.Total, "took", time.Since(p.started).Round(10*time.Millisecond))
+		p.log.Info(p.stage, append([]any{"done", p.last.Done, "of", p.last.Total, "took", time.Since(p.started).Round(10 * time.Millisecond)}, p.costLog()...)...)
 	}
 }
 

@@ -50,6 +50,8 @@ come from the experiment and shrink where there is less.`,
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")
 	f.StringVar(&o.Source.Gold, "gold", "", "gold responses for all pairs of your tasks and personas")
+	f.Float64Var(&o.Budget.Cost, "max-cost", 0, "stop before the servers' prices add up to more (default no limit, or the experiment's)")
+	f.Int64Var(&o.Budget.Tokens, "max-tokens", 0, "stop before servers have read and written more tokens (default no limit, or the experiment's)")
 	f.BoolVar(&asJSON, "json", false, "print report.json instead of tables")
 	return c
 }

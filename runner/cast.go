@@ -1,0 +1,128 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stargate/lm"
+	"stargate/lm/local"
+	"stargate/lm/remote"
+)
+
+// cast is who plays what in a run, opened.
+type cast struct {
+	questioner  seat         // Q_BASE as a policy
+	scorer      scorerSeat   // Q_BASE as a scorer
+	weights     *local.Model // Q_BASE's own weights here; nil when it is on a server
+	roleplayers []seat
+	evaluators  []seat // Roleplayers of the evaluation
+	judges      []seat
+}
+
+// seat is a player that is open.
+type seat struct {
+	player Player
+	model  lm.Generator
+	digest string // of everything that determines what it says
+}
+
+type scorerSeat struct {
+	model  lm.Scorer
+	digest string
+}
+
+// fill opens every role.
+func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error) {
+	roles := s.experiment.Roles
+	if err := c.base(ctx, s, modelDir); err != nil {
+		return err
+	}
+	if err := c.scores(ctx, s); err != nil {
+		return err
+	}
+	if c.roleplayers, err = c.seats(ctx, s, "roles: roleplayer", roles.Roleplayer); err != nil {
+		return err
+	}
+	c.evaluators = c.roleplayers
+	if others := s.experiment.Evaluation.Roleplayer; len(others) > 0 {
+		if c.evaluators, err = c.seats(ctx, s, "evaluation: roleplayer", others); err != nil {
+			return err
+		}
+	}
+	c.judges, err = c.seats(ctx, s, "roles: judge", roles.Judge)
+	return err
+}
+
+// base opens Q_BASE: a server's model, a directory, or the built-in model.
+func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
+	p := s.experiment.Roles.Questioner
+	switch {
+	case p != nil && p.Rule != nil:
+		return errors.New("roles: questioner: a rule cannot be trained; give local (a model directory) or url (a model server)")
+	case p != nil && p.isRemote():
+		at, err := c.seat(ctx, s, "roles: questioner", *p)
+		c.questioner = at
+		return err
+	case p != nil && p.Local != "":
+		modelDir = p.Local
+	}
+	m, err := openBase(modelDir, s.models.engine)
+	if err != nil {
+		return err
+	}
+	s.models.open = append(s.models.open, m)
+	c.weights, c.questioner = m, seat{model: m, digest: m.Digest()}
+	return nil
+}
+
+// scores says who scores: the same model, perhaps on another server. A server's scores are
+// audited before the first of them counts.
+func (c *cast) scores(ctx context.Context, s *session) error {
+	p, at := s.experiment.Roles.Scorer, c.questioner
+	if p != nil {
+		if p.Rule != nil {
+			return errors.New("roles: scorer: a rule has no probabilities; give local or url, with the same model as the questioner")
+		}
+		var err error
+		if at, err = c.seat(ctx, s, "roles: scorer", *p); err != nil {
+			return err
+		}
+	}
+	scorer, ok := at.model.(lm.Scorer)
+	if !ok {
+		return fmt.Errorf("roles: scorer: %w", lm.ErrCannotScore)
+	}
+	if client, ok := at.model.(*remote.Client); ok {
+		if err := client.CanScore(); err != nil {
+			return fmt.Errorf("roles: scorer: %w", err)
+		}
+		s.observe("audit of the scorer", 0, 1)
+		if _, err := client.Audit(ctx, remote.AuditOptions{}); err != nil {
+			return fmt.Errorf("roles: scorer: %w", err)
+		}
+		s.observe("audit of the scorer", 1, 1)
+	}
+	c.scorer = scorerSeat{scorer, at.digest}
+	return nil
+}
+
+// digests are those of the roles that the base model does not play, by role: a part of the
+// run's identity.
+func (c *cast) digests(e Experiment) map[string][]string {
+	out := map[string][]string{}
+	note := func(role string, players []Player, seats []seat) {
+		if len(players) > 0 {
+			for _, s := range seats {
+				out[role] = append(out[role], s.digest)
+			}
+		}
+	}
+	note("roleplayer", e.Roles.Roleplayer, c.roleplayers)
+	note("evaluation roleplayer", e.Evaluation.Roleplayer, c.evaluators)
+	note("judge", e.Roles.Judge, c.judges)
+	if e.Roles.Scorer != nil {
+		out["scorer"] = []string{c.scorer.digest}
+	}
+	return out
+}

@@ -1,0 +1,171 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"stargate"
+	"stargate/ledger"
+	"stargate/lm/local"
+	"stargate/lm/remote"
+	"stargate/prompt"
+)
+
+// session is an opened run.
+type session struct {
+	dir        string
+	experiment Experiment
+	manifest   Manifest
+	config     stargate.Config
+	prompts    *prompt.Set
+	data       data
+	ledger     *ledger.Ledger
+	models     *models
+	base       stargate.Base
+	roleplayer stargate.Roleplayer
+	evaluator  stargate.Roleplayer // the Roleplayer of the evaluation
+	shared     bool                // the ledger is also that of other runs
+	cast       cast
+	budget     *remote.Budget
+	clock      *clock
+	notify     func(Event)
+}
+
+// open makes a run ready, or one that was begun: nothing is asked of a model yet but what it
+// is and whether it scores rightly.
+func open(ctx context.Context, o Options) (_ *session, err error) {
+	s := &session{clock: startClock(), notify: o.Observe}
+	if o.Resolved != nil {
+		s.experiment = *o.Resolved
+		s.experiment.Algorithm.Concurrency = stargate.Paper().Concurrency // no part of a manifest
+	} else if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
+		return nil, err
+	}
+	s.config = s.experiment.Algorithm
+	s.config.Seed = o.Seed
+	if s.prompts, err = LoadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
+		return nil, err
+	}
+	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
+		return nil, err
+	}
+	s.dir = o.Out
+	if s.dir == "" {
+		s.dir = filepath.Join("runs", defaultName(s.experiment.Name, o.Seed))
+	}
+	s.budget = remote.NewBudget(o.limits(s.experiment))
+	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, digests: map[string]string{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err = s.cast.fill(ctx, s, o.Source.ModelDir); err != nil {
+		return nil, err
+	}
+	splits, err := digest(s.data.Splits)
+	if err != nil {
+		return nil, err
+	}
+	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: s.cast.questioner.digest, Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version,
+		Roles: s.cast.digests(s.experiment)}
+	if err = s.manifest.identify(); err != nil {
+		return nil, err
+	}
+	if err = openDirectory(s.dir, &s.manifest); err != nil {
+		return nil, err
+	}
+	if err = s.openLedger(o.Share); err != nil {
+		return nil, err
+	}
+	if err = s.countSpent(ctx); err != nil {
+		return nil, err
+	}
+	s.models.ledger = s.ledger
+	base, err := s.models.base(&s.cast, s.experiment.Trainer)
+	if err != nil {
+		return nil, err
+	}
+	s.base = stargate.NewBase(base, s.prompts)
+	if s.roleplayer, err = s.play("roleplayer", s.cast.roleplayers); err != nil {
+		return nil, err
+	}
+	s.evaluator, err = s.play("roleplayer", s.cast.evaluators)
+	return s, err
+}
+
+// limits are those of the command where it sets any, else the experiment's.
+func (o Options) limits(e Experiment) remote.Limits {
+	l := e.Budget
+	if o.Budget.Cost > 0 {
+		l.Cost = o.Budget.Cost
+	}
+	if o.Budget.Tokens > 0 {
+		l.Tokens = o.Budget.Tokens
+	}
+	return l
+}
+
+// openLedger opens the run's own ledger, or one that it shares with other runs. Calls and
+// fine-tunes are named by their content, so sharing changes only what is asked again.
+func (s *session) openLedger(share string) (err error) {
+	path, id := filepath.Join(s.dir, ledgerFile), ledger.Identity{Name: s.experiment.Name, Digest: s.manifest.Identity}
+	if share != "" {
+		s.shared = true
+		s.models.dir, s.models.links = filepath.Join(share, modelsDir), s.models.dir
+		if err := os.MkdirAll(s.models.dir, 0o755); err != nil {
+			return fmt.Errorf("shared directory: %w", err)
+		}
+		path, id = filepath.Join(share, ledgerFile), ledger.Identity{Name: "calls that several runs share", Digest: "shared"}
+	}
+	s.ledger, err = ledger.Open(path, id)
+	return err
+}
+
+// countSpent puts what earlier sessions paid for on the accounts of the roles that servers
+// play.
+func (s *session) countSpent(ctx context.Context) error {
+	totals, err := s.ledger.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range totals {
+		role, own := s.ownRole(t.Role)
+		if !own {
+			continue
+		}
+		if p, ok := s.payee(role); ok {
+			s.budget.Account(role, p.Price).Add(remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
+		}
+	}
+	return nil
+}
+
+// payee is the server that plays a role; the first where there are several.
+func (s *session) payee(role string) (Player, bool) {
+	r := s.experiment.Roles
+	var p *Player
+	switch first := func(players []Player) *Player {
+		if len(players) == 0 {
+			return r.Questioner
+		}
+		return &players[0]
+	}; role {
+	case "questioner":
+		p = r.Questioner
+	case "scorer":
+		if p = r.Scorer; p == nil {
+			p = r.Questioner
+		}
+	case "roleplayer":
+		p = first(r.Roleplayer)
+	case "judge":
+		p = first(r.Judge)
+	}
+	if p == nil || !p.isRemote() {
+		return Player{}, false
+	}
+	return *p, true
+}

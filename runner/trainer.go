@@ -1,0 +1,163 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"stargate/lm"
+	"stargate/lm/local"
+	"stargate/lm/trainset"
+	"stargate/nano"
+	"stargate/trainer"
+	"stargate/trainer/command"
+	"stargate/trainer/embedded"
+)
+
+// TrainerSpec says who fine-tunes. The zero value is the embedded engine on the questioner's
+// weights.
+type TrainerSpec struct {
+	Command *command.Config `yaml:"command" json:"command,omitempty"` // any program
+	Base    string          `yaml:"base" json:"base,omitempty"`       // directory of the base model's weights, where the questioner is on a server
+}
+
+// identity is what can change a fine-tune's result.
+func (t TrainerSpec) identity() TrainerSpec {
+	if c := t.Command; c != nil {
+		t.Command = &command.Config{Template: c.Template, Options: c.Options, Processes: c.Processes, MicroBatch: c.MicroBatch, Precision: c.Precision}
+	}
+	return t
+}
+
+// otherTrainer is a trainer that is not the embedded engine on the run's own weights.
+type otherTrainer struct {
+	identity TrainerSpec
+	trainer  trainer.Trainer
+	base     string // directory
+	encoder  trainset.Encoder
+	context  int
+	models   *models
+}
+
+// open makes the trainer of a run; nil for the embedded one on the questioner's weights.
+func (t TrainerSpec) open(s *models, c *cast) (*otherTrainer, error) {
+	if t.Command == nil && t.Base == "" {
+		return nil, nil
+	}
+	o := &otherTrainer{identity: t.identity(), base: t.Base, models: s}
+	switch {
+	case t.Command != nil:
+		program, err := command.New(*t.Command)
+		if err != nil {
+			return nil, fmt.Errorf("trainer: command: %w", err)
+		}
+		o.trainer = program
+	default:
+		o.trainer = &embedded.Trainer{Every: checkpointEvery, Options: local.Options{Engine: s.engine}}
+	}
+	switch {
+	case o.base == "" && c.questioner.player.Local != "":
+		o.base = c.questioner.player.Local
+	case o.base == "" && c.weights == nil:
+		return nil, errors.New("trainer: base: give the directory of the questioner's weights: its server does not hand them out")
+	}
+	if o.base == "" { // the built-in model, which has no directory yet
+		var err error
+		if o.base, err = s.builtIn(); err != nil {
+			return nil, err
+		}
+	}
+	text, err := local.OpenText(o.base)
+	if err != nil {
+		return nil, fmt.Errorf("trainer: base: %w", err)
+	}
+	o.encoder = text
+	o.context, err = contextOf(o.base)
+	return o, err
+}
+
+// contextOf is the longest sequence of a model directory's model.
+func contextOf(dir string) (int, error) {
+	path := filepath.Join(dir, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("trainer: base: %w", err)
+	}
+	var c struct {
+		MaxPositionEmbeddings int `json:"max_position_embeddings"`
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return 0, fmt.Errorf("trainer: base: %s: %w", path, err)
+	}
+	if c.MaxPositionEmbeddings < 1 {
+		return 0, fmt.Errorf("trainer: base: %s does not say max_position_embeddings, the longest sequence", path)
+	}
+	return c.MaxPositionEmbeddings, nil
+}
+
+// builtIn is a directory with the built-in model.
+func (s *models) builtIn() (string, error) {
+	dir := filepath.Join(s.dir, "m0")
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+		return dir, nil
+	}
+	files, err := nano.ModelFS()
+	if err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(dir + temporarySuffix); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(dir+temporarySuffix, files); err != nil {
+		return "", fmt.Errorf("built-in model: %w", err)
+	}
+	return dir, os.Rename(dir+temporarySuffix, dir)
+}
+
+func (o *otherTrainer) train(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+	set, err := trainset.New(o.encoder, examples, o.context, h.HeldOut, h.Seed)
+	if err != nil {
+		return tuned{}, err
+	}
+	r, err := o.trainer.Train(ctx, trainer.Job{Name: name, Base: o.base, Set: set, Hyper: h, Dir: dir, Work: dir + trainingSuffix})
+	if err != nil {
+		return tuned{}, err
+	}
+	return tuned{Digest: r.Digest, Log: r.Log, Kind: string(r.Kind)}, nil
+}
+
+// openTuned opens what the trainer made: here, beside the run's weights, or on the
+// questioner's server.
+func (o *otherTrainer) openTuned(ctx context.Context, b *base, name, dir string, done tuned) (lm.Generator, string, error) {
+	found, err := trainer.Digest(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	adapter := dir
+	if done.Kind == string(trainer.Model) {
+		adapter = filepath.Join(dir, "adapter") // of the embedded engine's LoRA
+	}
+	if b.server != nil {
+		if _, err := os.Stat(filepath.Join(adapter, "adapter_config.json")); err != nil {
+			return nil, "", fmt.Errorf("%s is a whole model, which the questioner's server cannot load while it runs: train an adapter (algorithm: {tune: {lora: {rank: 16, alpha: 32}}})", dir)
+		}
+		return nil, "", fmt.Errorf("%s: this version does not load adapters into a server yet", adapter)
+	}
+	if done.Kind == string(trainer.Adapter) {
+		m, err := b.weights.OpenAdapter(os.DirFS(dir), 0)
+		if err != nil {
+			return nil, "", err
+		}
+		o.models.open = append(o.models.open, m)
+		return m, found, nil
+	}
+	m, err := local.OpenDir(dir, local.Options{Engine: o.models.engine})
+	if err != nil {
+		return nil, "", err
+	}
+	o.models.open = append(o.models.open, m)
+	return m, found, nil
+}

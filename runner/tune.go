@@ -1,0 +1,120 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"stargate/ledger"
+	"stargate/lm"
+	"stargate/lm/local"
+	"stargate/lm/remote"
+)
+
+// base is Q_BASE with every call and every fine-tune journaled.
+type base struct {
+	lm.Generator
+	lm.Scorer
+	digest  string
+	weights *local.Model   // nil: they are on a server
+	server  *remote.Client // nil: they are here
+	trainer *otherTrainer  // nil: the embedded one, on weights
+	models  *models
+}
+
+func (s *models) base(c *cast, t TrainerSpec) (*base, error) {
+	s.digests["m0"] = c.questioner.digest
+	b := &base{
+		Generator: s.ledger.Generator(s.role("questioner"), c.questioner.digest, c.questioner.model),
+		Scorer:    s.ledger.Scorer(s.role("scorer"), c.scorer.digest, c.scorer.model),
+		digest:    c.questioner.digest, weights: c.weights, models: s,
+	}
+	b.server, _ = c.questioner.model.(*remote.Client)
+	var err error
+	b.trainer, err = t.open(s, c)
+	return b, err
+}
+
+// tuned is what the ledger keeps of a fine-tune: the weights themselves are a directory.
+type tuned struct {
+	Digest string     `json:"digest"`
+	Log    lm.TuneLog `json:"log"`
+	Kind   string     `json:"kind,omitempty"` // of what another trainer made
+}
+
+// A fine-tune that takes long keeps checkpoints beside the model it makes, until it is made.
+const (
+	trainingSuffix  = ".training"
+	checkpointEvery = 30 * time.Second
+)
+
+// Tune makes models/<name>, or opens it if an earlier session finished it. The model is
+// always read back from its directory, so that a resumed run uses the very same weights.
+func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h lm.Hyper) (lm.Generator, lm.TuneLog, error) {
+	fail := func(err error) (lm.Generator, lm.TuneLog, error) { return nil, lm.TuneLog{}, err }
+	content := []any{"tune", b.digest, examples, h}
+	if b.trainer != nil {
+		content = append(content, b.trainer.identity)
+	}
+	key, err := digest(content)
+	if err != nil {
+		return fail(err)
+	}
+	dir := b.models.place(name, key)
+	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
+		if b.trainer != nil {
+			return b.trainer.train(ctx, name, dir, examples, h)
+		}
+		return b.train(ctx, name, dir, examples, h)
+	})
+	if err != nil {
+		return fail(err)
+	}
+	if err := os.RemoveAll(dir + trainingSuffix); err != nil { // the ledger has the fine-tune now
+		return fail(err)
+	}
+	policy, found, err := b.openTuned(ctx, name, dir, done)
+	if err != nil {
+		return fail(err)
+	}
+	if found != done.Digest {
+		return fail(fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove the run directory and run again", dir, found, done.Digest))
+	}
+	b.models.digests[name] = done.Digest
+	if err := b.models.link(name, dir); err != nil {
+		return fail(err)
+	}
+	return b.models.ledger.Generator(b.models.role("questioner"), done.Digest, policy), done.Log, nil
+}
+
+// train is the embedded trainer.
+func (b *base) train(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+	if b.weights == nil {
+		return tuned{}, errors.New("the questioner is on a server, so the embedded trainer has no weights; give trainer: {base: DIR}, or trainer: {command: …}")
+	}
+	out, log, err := b.weights.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery})
+	if err != nil {
+		return tuned{}, err
+	}
+	m, ok := out.(*local.Model)
+	if !ok {
+		return tuned{}, fmt.Errorf("tune %s: unexpected model %T", name, out)
+	}
+	defer m.Close()
+	return tuned{Digest: m.Digest(), Log: log}, publish(m, dir)
+}
+
+// openTuned makes a fine-tuned policy ready to speak, and tells the digest of what it found.
+func (b *base) openTuned(ctx context.Context, name, dir string, done tuned) (lm.Generator, string, error) {
+	if b.trainer != nil {
+		return b.trainer.openTuned(ctx, b, name, dir, done)
+	}
+	m, err := local.OpenDir(dir, local.Options{Engine: b.models.engine})
+	if err != nil {
+		return nil, "", err
+	}
+	b.models.open = append(b.models.open, m)
+	return m, m.Digest(), nil
+}
