@@ -52,5 +52,7 @@ const (
 	exitNotFound      = 127
 )
 
-// final: another attempt would fail the same way.
-func (e *AttemptError) final() bool { return e.Code == exitNotExecutable || e.Code == exitNotFound }
+// final: another attempt would fail the same way, or somebody ended this one on purpose.
+func (e *AttemptError) final() bool {
+	return e.Code == exitNotExecutable || e.Code == exitNotFound || strings.HasPrefix(e.Detail, "CANCELLED")
+}

@@ -205,12 +205,11 @@ func TestCancelEndsEverything(t *testing.T) {
 	left(t, j)
 }
 
-// This process is killed with -9 while the program trains. The next one finds the program still
-// at work, does not start it again, and publishes what it made.
-func TestKilledWatcher(t *testing.T) {
-	dir := t.TempDir()
+// killed lets another process train a slow program in dir, and kills it after two steps.
+func killed(t *testing.T, dir string, c Config) {
+	t.Helper()
 	j := jobIn(dir)
-	told, err := json.Marshal(map[string]any{"Dir": dir, "Config": fake("slow")})
+	told, err := json.Marshal(map[string]any{"Dir": dir, "Config": c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,6 +236,14 @@ func TestKilledWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	child.Wait()
+}
+
+// This process is killed with -9 while the program trains. The next one finds the program still
+// at work, does not start it again, and publishes what it made.
+func TestKilledWatcher(t *testing.T) {
+	dir := t.TempDir()
+	j := jobIn(dir)
+	killed(t, dir, fake("slow"))
 	a, err := lastAttempt(j.WorkDir())
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +251,7 @@ func TestKilledWatcher(t *testing.T) {
 	if living, err := alive(a); !living || err != nil {
 		t.Fatalf("the program died with its watcher: %v", err)
 	}
-	notes := ""
+	notes, proceed := "", filepath.Join(j.WorkDir(), dataDir, "go")
 	j.Observe = func(p trainer.Progress) {
 		notes += p.Note + "\n"
 		if p.Step > 0 && p.Loss > 0 {
