@@ -1,4 +1,4 @@
-.PHONY: all check test race bench compat coverage fuzz soak golden parity generate clean
+.PHONY: all check test race bench compat coverage fuzz soak slurm-test golden parity generate clean
 
 all: check test
 
@@ -30,6 +30,10 @@ fuzz: ## every fuzz target, a minute each
 
 soak: ## kills at random moments, a second world: hours
 	STARGATE_SOAK=1 go test -count=1 -timeout 6h -run 'Soak' -v ./...
+
+slurm-test: ## fine-tunes as jobs of a real one-node Slurm, which it installs (Debian) and starts
+	./trainer/command/testdata/install-slurm.sh
+	go test -tags slurm -count=1 -v -run 'TestSlurm$$' ./trainer/command
 
 golden: ## rewrite golden files; look at the diff before committing
 	go test ./... -run 'Golden' -update
