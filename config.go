@@ -108,8 +108,8 @@ func (c Config) Validate() error {
 	if t := c.Tune; t.LearningRate <= 0 || t.Epochs < 1 || t.BatchSize < 1 || t.HeldOut < 0 || t.HeldOut >= 1 {
 		return fmt.Errorf("config: tune: want learning_rate > 0, epochs ≥ 1, batch_size ≥ 1 and held_out in [0, 1); got %g, %d, %d, %g", t.LearningRate, t.Epochs, t.BatchSize, t.HeldOut)
 	}
-	if l := c.Tune.LoRA; l != nil && (l.Rank < 1 || !(l.Alpha > 0)) {
-		return fmt.Errorf("config: tune: lora: want rank ≥ 1 and alpha > 0; got %d, %g", l.Rank, l.Alpha)
+	if l := c.Tune.LoRA; l != nil && (l.Rank < 1 || !(l.Alpha > 0) || !(l.Dropout >= 0 && l.Dropout < 1)) {
+		return fmt.Errorf("config: tune: lora: want rank ≥ 1, alpha > 0 and dropout in [0, 1); got %d, %g, %g", l.Rank, l.Alpha, l.Dropout)
 	}
 	return nil
 }

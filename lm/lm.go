@@ -103,10 +103,11 @@ type Hyper struct {
 }
 
 // LoRA trains low-rank updates of the named projections instead of all weights
-// (Hu et al., 2021). The fields are PEFT's r, lora_alpha and target_modules.
+// (Hu et al., 2021). The fields are PEFT's r, lora_alpha, lora_dropout and target_modules.
 type LoRA struct {
 	Rank    int      `json:"rank" yaml:"rank"`
 	Alpha   float64  `json:"alpha" yaml:"alpha"`                                       // updates are scaled by alpha/rank
+	Dropout float64  `json:"dropout,omitempty" yaml:"dropout,omitempty"`               // probability that an update misses an element of its input, in training
 	Targets []string `json:"target_modules,omitempty" yaml:"target_modules,omitempty"` // none: every projection of attention and feed-forward network
 }
 

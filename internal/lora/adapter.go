@@ -132,6 +132,8 @@ const rowGrain = 8
 //
 //	dA = s·Bᵀ·dW,   dB = s·dW·Aᵀ
 //
+// It is the definition that training without dW (llama.NewLowRankTrainer) is held to.
+//
 // g must be a [Adapter.Zero] of this adapter.
 func (a *Adapter) Gradient(pool *kernel.Pool, g *Adapter, dW []Weight) error {
 	ps, err := a.pairs(dW, dW)

@@ -16,8 +16,9 @@ type Config struct {
 	Alpha   float64  // the scale is Alpha/Rank, or Alpha/√Rank with RankStabilised
 	Targets []string // last parts of module names, such as "q_proj"; nil: every projection of attention and feed-forward network
 
-	RankStabilised bool   // PEFT's use_rslora (Kalajdzievski, 2023)
-	Base           string // base_model_name_or_path: for readers, no part of the computation
+	Dropout        float64 // of training, for readers: nothing drops out when an adapter is applied
+	RankStabilised bool    // PEFT's use_rslora (Kalajdzievski, 2023)
+	Base           string  // base_model_name_or_path: for readers, no part of the computation
 }
 
 // Projections are the linear modules of a decoder layer: the targets unless others are named.
@@ -41,6 +42,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("lora: r is %d, want at least 1", c.Rank)
 	case !(c.Alpha > 0) || math.IsInf(c.Alpha, 0):
 		return fmt.Errorf("lora: lora_alpha is %g, want a positive number", c.Alpha)
+	case !(c.Dropout >= 0 && c.Dropout < 1):
+		return fmt.Errorf("lora: lora_dropout is %g, want a number in [0, 1)", c.Dropout)
 	}
 	for _, t := range c.targets() {
 		if !slices.Contains(Projections, t) {
@@ -71,7 +74,7 @@ type peftConfig struct {
 	Base         string   `json:"base_model_name_or_path"`
 	Rank         int      `json:"r"`
 	Alpha        float64  `json:"lora_alpha"`
-	Dropout      float64  `json:"lora_dropout"` // of training; nothing drops out when an adapter is applied
+	Dropout      float64  `json:"lora_dropout"`
 	Targets      targets  `json:"target_modules"`
 	Bias         string   `json:"bias"`
 	FanInFanOut  bool     `json:"fan_in_fan_out"`
@@ -130,7 +133,7 @@ func readConfig(data []byte) (Config, error) {
 			return Config{}, fmt.Errorf("%s: %w: %s", ConfigFile, ErrUnsupported, c.text)
 		}
 	}
-	c := Config{Rank: p.Rank, Alpha: p.Alpha, Targets: p.Targets, RankStabilised: p.RSLoRA, Base: p.Base}
+	c := Config{Rank: p.Rank, Alpha: p.Alpha, Dropout: p.Dropout, Targets: p.Targets, RankStabilised: p.RSLoRA, Base: p.Base}
 	return c, c.Validate()
 }
 
@@ -149,7 +152,7 @@ func empty(x any) bool {
 }
 
 func (c Config) marshal() ([]byte, error) {
-	data, err := json.MarshalIndent(peftConfig{PeftType: "LORA", TaskType: "CAUSAL_LM", Base: c.Base, Rank: c.Rank, Alpha: c.Alpha,
+	data, err := json.MarshalIndent(peftConfig{PeftType: "LORA", TaskType: "CAUSAL_LM", Base: c.Base, Rank: c.Rank, Alpha: c.Alpha, Dropout: c.Dropout,
 		Targets: c.targets(), Bias: "none", RSLoRA: c.RankStabilised, Inference: true, InitWeights: true}, "", "  ")
 	return append(data, '\n'), err
 }

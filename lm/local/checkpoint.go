@@ -51,7 +51,11 @@ func (c Checkpoints) open(m *Model, set trainset.Set, h lm.Hyper) (*training, er
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	name, err := json.Marshal([]any{m.Digest(), set, h})
+	parts := []any{m.Digest(), set, h}
+	if h.LoRA != nil { // one by the gradient of merged weights, as earlier versions did it, ends with other bits
+		parts = append(parts, "gradient from activations")
+	}
+	name, err := json.Marshal(parts)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
@@ -106,7 +110,7 @@ func (t *training) read(data []byte, f *fit, log *lm.TuneLog) error {
 		rest = rest[copy(p.Param, rest):]
 	}
 	*log = saved
-	return f.merge()
+	return nil
 }
 
 // write saves f after the last step of log, if it is time to; done says that the step was the

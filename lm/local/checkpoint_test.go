@@ -20,7 +20,7 @@ import (
 func long(lora bool) lm.Hyper {
 	h := hyper()
 	if h.Epochs = 6; lora {
-		h.LoRA = &lm.LoRA{Rank: 2, Alpha: 4}
+		h.LoRA = &lm.LoRA{Rank: 2, Alpha: 4, Dropout: 0.2}
 	}
 	return h
 }

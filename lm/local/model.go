@@ -285,9 +285,7 @@ func (m *Model) Save(dir string) error {
 		}
 		return fmt.Errorf("save model: %s: %w; remove it first, or choose another name", dir, err)
 	}
-	var full *llama.Model
-	var err error
-	m.engine.do(func(p *kernel.Pool) { full, err = m.weights.float32(p) })
+	full, err := m.float32()
 	if err != nil {
 		return fmt.Errorf("save model: %w", err)
 	}

@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +11,7 @@ import (
 
 	"stargate/internal/kernel"
 	"stargate/internal/llama"
+	"stargate/internal/lora"
 	"stargate/internal/optim"
 	"stargate/lm"
 	"stargate/lm/trainset"
@@ -89,6 +92,7 @@ func (m *Model) tune(ctx context.Context, set trainset.Set, h lm.Hyper, c Checkp
 				continue // done before the checkpoint
 			}
 			step := lm.TuneStep{Step: len(log.Steps) + 1, LearningRate: schedule.LR(len(log.Steps))}
+			f.nameMasks(batch, step.Step)
 			if step.Loss, step.GradNorm, err = f.step(ctx, batch, step.LearningRate); err != nil {
 				return nil, log, fmt.Errorf("step %d of %d: %w", step.Step, total, err)
 			}
@@ -106,11 +110,15 @@ func (m *Model) tune(ctx context.Context, set trainset.Set, h lm.Hyper, c Checkp
 	}
 	o := m.opts
 	o.Engine = m.engine
-	tuned, err := assemble(fullWeights(f.model), m.codec, m.files, o)
+	full, err := f.result(m)
 	if err != nil {
 		return nil, log, err
 	}
-	tuned.adapter = f.adapter()
+	tuned, err := assemble(fullWeights(full), m.codec, m.files, o)
+	if err != nil {
+		return nil, log, err
+	}
+	tuned.adapter = f.adapter
 	return tuned, log, nil
 }
 
@@ -130,6 +138,8 @@ func checkHyper(h lm.Hyper) error {
 		return fmt.Errorf("beta1 and beta2 are %g and %g, want numbers in [0, 1)", h.Beta1, h.Beta2)
 	case !(h.Epsilon > 0):
 		return fmt.Errorf("epsilon is %g, want a positive number", h.Epsilon)
+	case h.LoRA != nil && !(h.LoRA.Dropout >= 0 && h.LoRA.Dropout < 1):
+		return fmt.Errorf("lora: dropout is %g, want a number in [0, 1)", h.LoRA.Dropout)
 	case !(h.ClipNorm >= 0), !(h.WeightDecay >= 0):
 		return fmt.Errorf("clip_norm and weight_decay are %g and %g, want numbers from 0", h.ClipNorm, h.WeightDecay)
 	}
@@ -150,34 +160,31 @@ func sequences(rows []trainset.Row) []encoded {
 	return xs
 }
 
-// fit is a copy of the weights in training.
+// fit is what is in training: a copy of all weights, or an adapter.
 type fit struct {
 	engine    *Engine
-	model     *llama.Model
+	model     *llama.Model // the copy, nil with an adapter
+	adapter   *lora.Adapter
 	trainer   *llama.Trainer
 	tensors   []optim.Tensor // what is trained
 	optimizer *optim.AdamW
-	low       *lowRank // nil: all weights are trained
+
+	dropout bool
+	seed    uint64 // of dropout
 }
 
 func (m *Model) newFit(h lm.Hyper) (*fit, error) {
-	f := &fit{engine: m.engine}
-	var base *llama.Model
-	var err error
-	f.engine.do(func(p *kernel.Pool) { base, err = m.weights.float32(p) })
-	if err != nil {
-		return nil, err
-	}
-	if f.model = base; !m.weights.copied() || h.LoRA != nil {
-		f.model = base.Clone()
-	}
-	f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
+	f := &fit{engine: m.engine, seed: h.Seed}
 	if h.LoRA != nil {
-		if f.low, err = newLowRank(*h.LoRA, h.Seed, base, f.model, f.trainer.Gradient()); err != nil {
+		if err := f.newLowRank(m, *h.LoRA, h.Seed); err != nil {
 			return nil, err
 		}
-		f.tensors = f.low.tensors()
 	} else {
+		var err error
+		if f.model, err = m.copy(); err != nil {
+			return nil, err
+		}
+		f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
 		gradient := f.trainer.Gradient().Params()
 		for i, p := range f.model.Params() {
 			f.tensors = append(f.tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
@@ -185,6 +192,34 @@ func (m *Model) newFit(h lm.Hyper) (*fit, error) {
 	}
 	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, f.tensors)
 	return f, nil
+}
+
+// result is the tuned weights of m: an adapter merged.
+func (f *fit) result(m *Model) (*llama.Model, error) {
+	if f.adapter == nil {
+		return f.model, nil
+	}
+	full, err := m.copy()
+	if err != nil {
+		return nil, err
+	}
+	f.engine.do(func(p *kernel.Pool) { err = f.adapter.Merge(p, matrices(full), matrices(full)) })
+	return full, err
+}
+
+// float32 is the model's weights in float32, not to be changed.
+func (m *Model) float32() (full *llama.Model, err error) {
+	m.engine.do(func(p *kernel.Pool) { full, err = m.weights.float32(p) })
+	return full, err
+}
+
+// copy is the model's weights in float32, the caller's own.
+func (m *Model) copy() (*llama.Model, error) {
+	full, err := m.float32()
+	if err != nil || m.weights.copied() {
+		return full, err
+	}
+	return full.Clone(), nil
 }
 
 // turnTokens is how many tokens are computed before other models of the engine get a turn.
@@ -223,7 +258,7 @@ func (f *fit) step(ctx context.Context, batch []encoded, rate float64) (loss, no
 		}
 		loss += sum
 	}
-	f.engine.do(func(p *kernel.Pool) { norm, err = f.update(p, rate) })
+	f.engine.do(func(p *kernel.Pool) { norm, err = f.optimizer.Step(p, rate) })
 	return loss / float64(n), norm, err
 }
 
@@ -240,18 +275,15 @@ func (f *fit) blame(ctx context.Context, batch []encoded, err error) error {
 	return err
 }
 
-// update is an optimiser step with the gradient as it stands.
-func (f *fit) update(p *kernel.Pool, rate float64) (norm float64, err error) {
-	if f.low == nil {
-		return f.optimizer.Step(p, rate)
+// nameMasks names what drops out of each example in a step.
+func (f *fit) nameMasks(batch []encoded, step int) {
+	if !f.dropout {
+		return
 	}
-	if err := f.low.backward(p); err != nil {
-		return 0, err
+	for i := range batch {
+		h := sha256.Sum256(fmt.Appendf(nil, "dropout/%d/%d/%s", f.seed, step, batch[i].key))
+		batch[i].Dropout = binary.BigEndian.Uint64(h[:])
 	}
-	if norm, err = f.optimizer.Step(p, rate); err != nil {
-		return norm, err
-	}
-	return norm, f.low.merge(p)
 }
 
 // mean is the mean loss per trained token, 0 of nothing.

@@ -8,24 +8,36 @@ import (
 	"stargate/lm"
 )
 
-// lowRank trains an adapter through the model it is merged into: the derivatives of the merged
-// weights give those of A and B, and after each step the weights are merged anew. It costs what
-// full fine-tuning costs in time, and the optimiser's moments are those of the adapter alone.
-type lowRank struct {
-	adapter, gradient *lora.Adapter
-	base, merged      []lora.Weight
-	dMerged           []lora.Weight
-}
-
-func newLowRank(l lm.LoRA, seed uint64, base, merged, gradient *llama.Model) (*lowRank, error) {
-	f := &lowRank{base: matrices(base), merged: matrices(merged), dMerged: matrices(gradient)}
-	var err error
-	f.adapter, err = lora.New(lora.Config{Rank: l.Rank, Alpha: l.Alpha, Targets: l.Targets}, f.base, seed)
-	if err != nil {
-		return nil, err
+// newLowRank makes f train an adapter beside the frozen weights of m, which it shares: what it
+// takes beside activations is the adapter, its gradient and its moments, and the weights packed
+// for the backward pass where they are packed for the forward one.
+func (f *fit) newLowRank(m *Model, l lm.LoRA, seed uint64) error {
+	decoder := m.sched.decoder
+	if m.weights.low != nil { // an adapter of an adapted model: of the merged one
+		full, err := m.float32()
+		if err != nil {
+			return err
+		}
+		f.engine.do(func(p *kernel.Pool) { decoder = llama.NewDecoder(full, p, llama.NewCache(full.Config, 1)) })
 	}
-	f.gradient = f.adapter.Zero()
-	return f, nil
+	shapes, err := m.shapes()
+	if err != nil {
+		return err
+	}
+	f.adapter, err = lora.New(lora.Config{Rank: l.Rank, Alpha: l.Alpha, Dropout: l.Dropout, Targets: l.Targets}, shapes, seed)
+	if err != nil {
+		return err
+	}
+	f.dropout = l.Dropout > 0
+	f.engine.do(func(*kernel.Pool) { f.trainer, err = llama.NewLowRankTrainer(decoder, updates(f.adapter), l.Dropout) })
+	if err != nil {
+		return err
+	}
+	for i, g := range f.trainer.Updates() {
+		x := f.adapter.Matrices[i]
+		f.tensors = append(f.tensors, optim.Tensor{Param: x.A, Grad: g.A, Decay: true}, optim.Tensor{Param: x.B, Grad: g.B, Decay: true})
+	}
+	return nil
 }
 
 // matrices are a model's matrices by name.
@@ -37,35 +49,6 @@ func matrices(m *llama.Model) []lora.Weight {
 		}
 	}
 	return ws
-}
-
-func (f *lowRank) tensors() []optim.Tensor {
-	var ts []optim.Tensor
-	for i, m := range f.adapter.Matrices {
-		g := f.gradient.Matrices[i]
-		ts = append(ts, optim.Tensor{Param: m.A, Grad: g.A, Decay: true}, optim.Tensor{Param: m.B, Grad: g.B, Decay: true})
-	}
-	return ts
-}
-
-func (f *lowRank) backward(p *kernel.Pool) error { return f.adapter.Gradient(p, f.gradient, f.dMerged) }
-
-func (f *lowRank) merge(p *kernel.Pool) error { return f.adapter.Merge(p, f.merged, f.base) }
-
-// merge brings the model up to what has been trained.
-func (f *fit) merge() (err error) {
-	if f.low != nil {
-		f.engine.do(func(p *kernel.Pool) { err = f.low.merge(p) })
-	}
-	return err
-}
-
-// adapter is what was trained, nil after full fine-tuning.
-func (f *fit) adapter() *lora.Adapter {
-	if f.low == nil {
-		return nil
-	}
-	return f.low.adapter
 }
 
 // Adapter is the low-rank update that made this model from the one it was tuned from, or nil.
