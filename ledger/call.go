@@ -88,6 +88,7 @@ func (j *journal) unreadable(key Key, err error) error {
 func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (row, error) {
 	var stored string // the role the row is stored under, where this caller found it
 	fresh := false
+	note(ctx, key)
 	r, led, err := j.ledger.calls.do(ctx, key, func() (row, error) {
 		if err := ctx.Err(); err != nil {
 			return row{}, err
@@ -96,9 +97,12 @@ func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (
 			return row{}, err
 		}
 		r, role, found, err := j.ledger.turns.call(ctx, key)
-		if err != nil || found {
+		if err != nil {
+			return row{}, err
+		}
+		if found {
 			stored = role
-			return r, err
+			return j.ledger.bodied(ctx, key, r)
 		}
 		fresh = true
 		r, stored, err = j.settle(ctx, key, made)

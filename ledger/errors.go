@@ -30,6 +30,8 @@ var (
 	ErrReadOnly = errors.New("cannot be written")
 	// ErrDiskFull: no space is left. Everything acknowledged before is kept.
 	ErrDiskFull = errors.New("no space left on the disk")
+	// ErrMoved: the body of a call is in a shard, and nobody told the ledger how to read it.
+	ErrMoved = errors.New("its body was moved to a shard")
 	// ErrAway: the database server did not come back in the time it was given.
 	ErrAway = errors.New("the server is away")
 	// ErrClosed: the ledger was closed.

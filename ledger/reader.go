@@ -20,6 +20,7 @@ type Reader struct {
 	points *sql.DB // queries that fetch one row and let go
 	find   *sql.Stmt
 	used   *sql.Stmt
+	moved  moved // where bodies are that are not here
 }
 
 // OpenReader opens an existing ledger to read it, also while others write it. See [Open] for
@@ -101,7 +102,7 @@ func (r *Reader) Identity(ctx context.Context) (Identity, error) {
 }
 
 const (
-	rowColumns = "c.outcome, c.tokens_in, c.tokens_out, c.finish, c.text, c.score, c.tokens, coalesce(c.shard, 0), coalesce(c.shard_row, 0)"
+	rowColumns = "c.outcome, c.tokens_in, c.tokens_out, c.finish, c.text, c.score, c.tokens, coalesce(c.shard, 0)"
 	// uses pairs every call with every source that used it.
 	uses = "SELECT id AS call, source FROM call UNION ALL SELECT call, source FROM also"
 
@@ -115,7 +116,7 @@ type scanner interface{ Scan(into ...any) error }
 
 // scanCall scans what precedes rowColumns, then them.
 func scanCall(s store, from scanner, before ...any) (r row, err error) {
-	err = from.Scan(append(before, &r.outcome, &r.tokensIn, &r.tokensOut, &r.finish, &r.text, &r.score, &r.tokens, &r.shard, &r.shardRow)...)
+	err = from.Scan(append(before, &r.outcome, &r.tokensIn, &r.tokensOut, &r.finish, &r.text, &r.score, &r.tokens, &r.shard)...)
 	r.text = s.decode(r.text)
 	return r, err
 }
@@ -148,6 +149,29 @@ type Call struct {
 	Err        error         // the final error instead of a result, or nil
 }
 
+// fill sets what a row tells of c.
+func (c *Call) fill(stored row) (err error) {
+	switch c.Err = stored.finalError(); {
+	case c.Err != nil:
+	case c.Kind == Score:
+		c.LogProb, err = stored.logProb()
+	default:
+		c.Completion, err = stored.completion()
+	}
+	if err != nil {
+		return fmt.Errorf("call %s: %w: %w", c.Key, ErrCorrupt, err)
+	}
+	return nil
+}
+
+// row is the row that c is stored as.
+func (c *Call) row() (row, error) {
+	if c.Kind == Score {
+		return rowOfLogProb(c.LogProb)
+	}
+	return rowOfCompletion(c.Completion), nil
+}
+
 // Filter selects calls; an empty field selects all.
 type Filter struct {
 	Role  string
@@ -156,7 +180,8 @@ type Filter struct {
 }
 
 // Calls visits the selected calls ordered by role, model, kind and key. An error of visit
-// ends it and is returned as it is. Visit may use the ledger.
+// ends it and is returned as it is. Visit may use the ledger. Bodies that were moved out of
+// the ledger are fetched one by one; who wants all of them reads their shards instead.
 func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) error {
 	var last Call // where to go on after a server that was away
 	return r.eachRow(ctx, "read calls", func() (*sql.Rows, error) {
@@ -176,16 +201,11 @@ func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) er
 			return err
 		}
 		copy(c.Key[:], key)
-		if c.Err = stored.finalError(); c.Err == nil {
-			var err error
-			if c.Kind == Score {
-				c.LogProb, err = stored.logProb()
-			} else {
-				c.Completion, err = stored.completion()
-			}
-			if err != nil {
-				return fmt.Errorf("call %s: %w: %w", c.Key, ErrCorrupt, err)
-			}
+		if stored, err = r.bodied(ctx, c.Key, stored); err != nil {
+			return visited(err)
+		}
+		if err := c.fill(stored); err != nil {
+			return err
 		}
 		last = Call{Key: c.Key, Role: c.Role, Model: c.Model, Kind: c.Kind}
 		return visited(visit(c))

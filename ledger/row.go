@@ -18,7 +18,7 @@ type row struct {
 	score               float64
 	tokens              []byte
 
-	shard, shardRow int64 // where text and tokens are instead; shard 0: they are here
+	shard int64 // where text and tokens are instead; 0 = they are here
 }
 
 var errTokens = errors.New("token bytes do not decode")

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Parquet files that hold the bodies of calls which are not held here.
+-- Parquet files that hold the bodies of calls which are not held here, ordered by key.
 CREATE TABLE shard (
   id     INTEGER PRIMARY KEY,
   name   TEXT    NOT NULL UNIQUE, -- of the object in its bucket
@@ -8,11 +8,9 @@ CREATE TABLE shard (
   calls  INTEGER NOT NULL
 ) STRICT;
 
--- Where the body is: text and tokens are then empty.
+-- Where the body is; NULL = here, else text and tokens are empty.
 ALTER TABLE call ADD COLUMN shard INTEGER REFERENCES shard (id);
-ALTER TABLE call ADD COLUMN shard_row INTEGER; -- from 0
 
 -- +goose Down
-ALTER TABLE call DROP COLUMN shard_row;
 ALTER TABLE call DROP COLUMN shard;
 DROP TABLE shard;
