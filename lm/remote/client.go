@@ -27,6 +27,7 @@ type Client struct {
 	dialect   dialect
 	encoder   encoder // nil: nothing turns chats into this model's tokens
 	scorings  []scoring
+	probed    sequence      // of the probe
 	adapter   string        // LoRA adapter by name, "" for the base model
 	density   *atomic.Int64 // tokens per 1024 bytes of text, at most, as seen; 0: none seen yet
 	completed *atomic.Bool  // hosted: the server wants max_completion_tokens

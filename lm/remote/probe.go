@@ -99,7 +99,7 @@ var probeChats = []lm.Chat{
 
 const probeTarget = "That depends on where you are, and on"
 
-// probeEncoder finds what turns chats into tokens.
+// probeEncoder finds what turns chats into tokens, and looks at what it makes of some.
 func (c *Client) probeEncoder(ctx context.Context) error {
 	switch {
 	case c.role.Tokenizer != "":
@@ -109,53 +109,45 @@ func (c *Client) probeEncoder(ctx context.Context) error {
 		}
 		c.encoder, c.facts.ends = e, e.text.Ends()
 	case c.facts.Server == VLLM || c.facts.Server == Stargate || c.facts.Server == SGLang || c.facts.Server == Hosted && c.role.Route == CompletionsRoute:
-		e := serverEncoder{c}
-		if _, err := e.prompt(ctx, probeChats[0]); err != nil {
-			if !answered(err) {
-				return err
-			}
-			c.facts.WhyNot = fmt.Sprintf("the server does not turn chats into tokens (%v); give the role a tokenizer directory", err)
-			return nil
-		}
-		c.encoder = e
+		c.encoder = serverEncoder{c}
 	default:
 		return nil
 	}
-	c.facts.Encoder = c.encoder.name()
 	h := sha256.New()
-	for _, chat := range probeChats {
-		for _, target := range []string{"", probeTarget} {
-			s, err := c.probeSequence(ctx, chat, target)
-			if err != nil {
-				if !answered(err) {
-					return err
-				}
-				c.facts.WhyNot = fmt.Sprintf("the tokens of an answer cannot be told (%v); give the role a tokenizer directory", err)
-				continue
-			}
-			_ = binary.Write(h, binary.LittleEndian, int64(s.from)) // a hash takes everything
-			_ = binary.Write(h, binary.LittleEndian, s.ids)
+	for i, chat := range probeChats {
+		s, err := c.encoder.target(ctx, chat, probeTarget)
+		if err != nil {
+			return c.noTarget(ctx, err)
+		}
+		_ = binary.Write(h, binary.LittleEndian, int64(s.from)) // a hash takes everything
+		_ = binary.Write(h, binary.LittleEndian, s.ids)
+		if i == 0 {
+			c.probed = s
 		}
 	}
-	c.facts.Template = hex.EncodeToString(h.Sum(nil))
+	c.facts.Encoder, c.facts.Template = c.encoder.name(), hex.EncodeToString(h.Sum(nil))
 	return c.findEnds(ctx)
 }
 
-func (c *Client) probeSequence(ctx context.Context, chat lm.Chat, target string) (sequence, error) {
-	if target == "" {
-		ids, err := c.encoder.prompt(ctx, chat)
-		return sequence{ids: ids}, err
+// noTarget settles what is left where the tokens of an answer cannot be told: perhaps those of
+// a prompt.
+func (c *Client) noTarget(ctx context.Context, err error) error {
+	if !answered(err) {
+		return err
 	}
-	return c.encoder.target(ctx, chat, target)
+	c.facts.WhyNot = fmt.Sprintf("the server does not tell the tokens of an answer (%v); give the role a tokenizer directory", err)
+	if _, err := c.encoder.prompt(ctx, probeChats[0]); err != nil {
+		c.encoder = nil
+		return unlessAnswered(err)
+	}
+	c.facts.Encoder = c.encoder.name()
+	return nil
 }
 
-// findEnds learns which token the template puts behind an answer, from a chat with and
-// without it, and checks that the tokens of an answer read back as the answer.
+// findEnds checks that the tokens of an answer read back as the answer, and learns which
+// token the template puts behind it.
 func (c *Client) findEnds(ctx context.Context) error {
-	s, err := c.encoder.target(ctx, probeChats[0], probeTarget)
-	if err != nil {
-		return unlessAnswered(err) // WhyNot says so
-	}
+	s := c.probed
 	text, err := c.encoder.decode(ctx, s.target())
 	if err != nil {
 		return unlessAnswered(err)
@@ -229,13 +221,8 @@ func (c *Client) probeScoring(ctx context.Context) error {
 	if c.facts.WhyNot != "" {
 		return nil
 	}
-	s, err := c.encoder.target(ctx, probeChats[0], probeTarget)
-	if err != nil {
-		c.facts.WhyNot = err.Error()
-		return unlessAnswered(err)
-	}
 	for _, way := range candidates {
-		_, err := c.score(ctx, way, []sequence{s})
+		_, err := c.score(ctx, way, []sequence{c.probed})
 		switch {
 		case err == nil:
 			c.scorings = append(c.scorings, way)

@@ -14,7 +14,7 @@ import (
 var promptLogProbs = scoring{name: "prompt_logprobs", batch: true, request: func(c *Client, all []sequence) (request, error) {
 	b := scoreBody(c, all, c.facts.scoreRoom())
 	b.add("prompt_logprobs", 0)
-	data, err := b.extra(c.plainExtra()).bytes()
+	data, err := b.bytes()
 	return request{path: c.role.Prefix + "/completions", body: data, parse: func(answer []byte) (reply, error) {
 		return parsePromptLogProbs(answer, all)
 	}}, err
@@ -134,7 +134,7 @@ var echo = scoring{name: "echo", batch: true, request: func(c *Client, all []seq
 	if c.facts.Server == VLLM {
 		b.add("return_tokens_as_token_ids", true)
 	}
-	data, err := b.extra(c.plainExtra()).bytes()
+	data, err := b.bytes()
 	return request{path: c.role.Prefix + "/completions", body: data, parse: func(answer []byte) (reply, error) {
 		return parseEcho(answer, all, c.facts.scoreRoom())
 	}}, err

@@ -164,7 +164,7 @@ func sglangScoring(name string, start func(sequence) int) scoring {
 		b := newBody().add("input_ids", inputs).add("sampling_params", map[string]any{"max_new_tokens": 1, "temperature": 0}).
 			add("return_logprob", true).add("logprob_start_len", starts).add("top_logprobs_num", 0).add("return_text_in_logprobs", false)
 		c.loraPath(b, len(all))
-		data, err := b.extra(c.plainExtra()).bytes()
+		data, err := b.bytes()
 		return request{path: "/generate", body: data, parse: func(answer []byte) (reply, error) {
 			return parseSGLangScores(answer, all, starts)
 		}}, err
