@@ -87,6 +87,9 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.Save(s.dir); err != nil {
+		return nil, err
+	}
 	if err := report.Write(s.dir, page); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitGate        = 3 // a run does not meet a requirement
 	exitInterrupted = 130
 )
 
@@ -58,6 +59,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.AddCommand(runCommand(), evalCommand(), reportCommand(), chatCommand(), nanoCommand(), generateCommand(), scoreCommand(), modelsCommand(), experimentsCommand(), versionCommand())
 	root.AddCommand(serveCommand(), auditCommand(), ablateCommand())
 	root.AddCommand(tuneCommand())
+	root.AddCommand(compareCommand(), gateCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -68,6 +70,9 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(stderr, "stargate:", err)
 		return exitUsage
+	case errors.Is(err, errGate):
+		fmt.Fprintln(stderr, "stargate:", err)
+		return exitGate
 	}
 	fmt.Fprintln(stderr, "stargate:", err)
 	return exitFailed

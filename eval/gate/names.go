@@ -1,0 +1,155 @@
+package gate
+
+import (
+	"math"
+	"strings"
+
+	"stargate/eval"
+)
+
+// Last is another name for the last model of a run.
+const Last = "last"
+
+// Of puts a result under names. What the run did not measure has no name.
+//
+//	winrate.m2.{rate,lower,upper,n,wins,ties,losses,invalid,wilson_lower,wilson_upper,p,tells,detects}
+//	gold.{neg,pos,qa,qa_top1,rand,rand_top1,pos_qa,pos_qa_top1}.m2.{mean,sem,per_token,n,delta,delta_lower,delta_upper}
+//	paired.{qa,qa_top1,rand,gap,pos_qa,win}.m0.m2.{diff,lower,upper,p,n}
+//	questions.m2.{wellformed,relevant,redundant,distinct,words,n}
+//	optimum.{gold,relevant,chance}, optimum.gap.m2.{mean,lower,upper}
+//	shape.{a,b,c,d,e,f}: true or false
+//	judge.judge.{n,invalid,refused,unparsable,flips,position,longer}, agreement.{alpha,ordinal}
+//	training.m2.{examples,eval_loss_before,eval_loss,margin,relevant,relevant_selected}
+//	dropped["no-question"], redrawn["no-question"], calls.scorer.{made,tokens_in,tokens_out,cost}
+//
+// "last" stands for the last model everywhere.
+func Of(r *eval.Result) Values {
+	v := Values{}
+	last := ""
+	if n := len(r.Models); n > 0 {
+		last = r.Models[n-1]
+	}
+	// put sets a value under a model's name, and under "last" if it is the last.
+	put := func(x float64, model string, before []string, field string) {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return
+		}
+		v.set(x, append(append([]string{}, before...), model, field)...)
+		if model == last {
+			v.set(x, append(append([]string{}, before...), Last, field)...)
+		}
+	}
+	for _, w := range r.WinRate {
+		if w.N == 0 {
+			continue
+		}
+		for field, x := range map[string]float64{"rate": w.Rate, "lower": w.Low, "upper": w.High, "n": float64(w.N), "wins": float64(w.Wins), "ties": float64(w.Ties), "losses": float64(w.Losses), "invalid": float64(w.Invalid)} {
+			put(x, w.Model, []string{"winrate"}, field)
+		}
+	}
+	for _, w := range r.WinChecks {
+		for field, x := range map[string]float64{"wilson_lower": w.WilsonLow, "wilson_upper": w.WilsonHigh, "p": w.P, "tells": w.Tells, "detects": w.Detects} {
+			put(x, w.Model, []string{"winrate"}, field)
+		}
+	}
+	for _, g := range r.GoldLogProb {
+		condition := name(g.Condition)
+		if g.Subset != eval.All {
+			condition += "_" + g.Subset
+		}
+		for field, x := range map[string]float64{"mean": g.Mean, "sem": g.SEM, "per_token": g.PerToken, "n": float64(g.N), "delta": g.Delta, "delta_lower": g.DeltaLow, "delta_upper": g.DeltaHigh} {
+			put(x, g.Model, []string{"gold", condition}, field)
+		}
+	}
+	for _, p := range r.Paired {
+		for field, x := range map[string]float64{"diff": p.Diff, "lower": p.Low, "upper": p.High, "p": p.P, "n": float64(p.N)} {
+			put(x, p.B, []string{"paired", name(p.What), p.A}, field)
+		}
+	}
+	for _, q := range r.Questions {
+		for field, x := range map[string]float64{"wellformed": q.Wellformed, "relevant": q.Relevant, "redundant": q.Redundant, "distinct": q.Distinct, "words": q.Words, "n": float64(q.N)} {
+			if x >= 0 { // -1 is not known
+				put(x, q.Model, []string{"questions"}, field)
+			}
+		}
+	}
+	if o := r.Optimum; o != nil {
+		v.set(o.GoldLogProb, "optimum", "gold")
+		v.set(o.Relevant, "optimum", "relevant")
+		v.set(o.ChanceRelevant, "optimum", "chance")
+		for _, g := range o.Gaps {
+			for field, x := range map[string]float64{"mean": g.Mean, "lower": g.Low, "upper": g.High} {
+				put(x, g.Model, []string{"optimum", "gap"}, field)
+			}
+		}
+	}
+	for _, s := range r.Shapes {
+		if s.Seen != nil {
+			v.set(*s.Seen, "shape", s.ID)
+		}
+	}
+	for _, t := range r.Training {
+		for field, x := range map[string]float64{"examples": float64(t.Examples), "eval_loss_before": t.EvalLoss[0], "eval_loss": t.EvalLoss[1], "margin": t.Margin} {
+			put(x, t.Model, []string{"training"}, field)
+		}
+		if t.Relevant[0] >= 0 {
+			put(t.Relevant[0], t.Model, []string{"training"}, "relevant")
+			put(t.Relevant[1], t.Model, []string{"training"}, "relevant_selected")
+		}
+	}
+	v.judges(r)
+	for what, counts := range map[string]map[string]int{"dropped": r.Dropped, "redrawn": r.Redrawn} {
+		for flaw, n := range counts {
+			v.set(float64(n), what, flaw)
+		}
+	}
+	for role, c := range r.Calls {
+		for field, x := range map[string]float64{"made": float64(c.Made), "tokens_in": float64(c.TokensIn), "tokens_out": float64(c.TokensOut), "cost": c.Cost} {
+			v.set(x, "calls", role, field)
+		}
+	}
+	return v
+}
+
+func (v Values) judges(r *eval.Result) {
+	for _, j := range r.Judges {
+		for field, n := range map[string]int{"n": j.N, "invalid": j.Invalid, "refused": j.Refused, "unparsable": j.Unparsable, "retried": j.Retried} {
+			v.set(float64(n), "judge", j.Judge, field)
+		}
+		if j.Order != nil {
+			v.set(j.Order.Flips.Rate, "judge", j.Judge, "flips")
+			if j.Order.Position != nil {
+				v.set(j.Order.Position.Rate, "judge", j.Judge, "position")
+			}
+		}
+		if j.Longer != nil {
+			v.set(j.Longer.Rate, "judge", j.Judge, "longer")
+		}
+		if j.Self != nil {
+			v.set(j.Self.Difference, "judge", j.Judge, "self")
+		}
+	}
+	if a := r.Agreement; a != nil {
+		v.set(a.Alpha, "agreement", "alpha")
+		v.set(a.Ordinal, "agreement", "ordinal")
+	}
+}
+
+// Against puts a comparison with an earlier run under the name "against":
+//
+//	against.{qa,gap,win,…}.m2.{diff,lower,upper,p,holm}
+//
+// where a difference is this run less the other.
+func (v Values) Against(c *eval.Contrast, last string) {
+	for _, r := range c.Rows {
+		for field, x := range map[string]float64{"diff": r.Test.Diff, "lower": r.Test.Low, "upper": r.Test.High, "p": r.Test.P, "holm": r.Holm} {
+			v.set(x, "against", name(r.What), r.ModelB, field)
+			if r.ModelB == last {
+				v.set(x, "against", name(r.What), Last, field)
+			}
+		}
+	}
+}
+
+// name writes a condition so that no quotes are needed.
+func name(s string) string { return strings.NewReplacer("+", "_", "/", "_", " ", "_").Replace(s) }
