@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"stargate/ledger"
 	"stargate/lm/local"
@@ -18,8 +20,13 @@ type models struct {
 	engine  *local.Engine
 	ledger  *ledger.Ledger
 	open    []*local.Model
-	digests map[string]string // by name
+	digests map[string]string             // by name
+	run     string                        // names the run's adapters on servers
+	loaded  []func(context.Context) error // take adapters from their servers again
 }
+
+// unloadTime is how long a run waits at its end for servers to let its adapters go.
+const unloadTime = 20 * time.Second
 
 // openBase opens a model directory, or the built-in model.
 func openBase(dir string, engine *local.Engine) (*local.Model, error) {
@@ -38,6 +45,13 @@ func openBase(dir string, engine *local.Engine) (*local.Model, error) {
 }
 
 func (s *models) close() {
+	ctx, stop := context.WithTimeout(context.Background(), unloadTime)
+	defer stop()
+	for _, unload := range s.loaded {
+		if err := unload(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "an adapter stays on its server: %v\n", err)
+		}
+	}
 	for _, m := range s.open {
 		m.Close()
 	}

@@ -86,8 +86,7 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 		if err != nil {
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}
-		d, err := digest([]any{"server", p.identity(), client.Facts().Root, client.Facts().Revision})
-		return seat{p, client, d}, err
+		return seat{p, client, client.Digest()}, nil
 	case p.Rule != nil && s.data.world == nil:
 		return seat{}, fmt.Errorf("%s: a rule can play only in a world whose truth is known; give a model (local: DIR)", role)
 	case p.Rule != nil:

@@ -10,6 +10,7 @@ import (
 
 	"stargate/lm"
 	"stargate/lm/local"
+	"stargate/lm/remote"
 	"stargate/lm/trainset"
 	"stargate/nano"
 	"stargate/trainer"
@@ -22,6 +23,9 @@ import (
 type TrainerSpec struct {
 	Command *command.Config `yaml:"command" json:"command,omitempty"` // any program
 	Base    string          `yaml:"base" json:"base,omitempty"`       // directory of the base model's weights, where the questioner is on a server
+	// AdaptersAt is the run's folder "models" as the questioner's servers see it, where they are
+	// other machines; adapters are loaded from there.
+	AdaptersAt string `yaml:"adapters_at" json:"-"`
 }
 
 // identity is what can change a fine-tune's result.
@@ -37,6 +41,7 @@ type otherTrainer struct {
 	identity TrainerSpec
 	trainer  trainer.Trainer
 	base     string // directory
+	at       string // the models' directory as servers see it; "": as it is here
 	encoder  trainset.Encoder
 	context  int
 	models   *models
@@ -47,7 +52,7 @@ func (t TrainerSpec) open(s *models, c *cast) (*otherTrainer, error) {
 	if t.Command == nil && t.Base == "" {
 		return nil, nil
 	}
-	o := &otherTrainer{identity: t.identity(), base: t.Base, models: s}
+	o := &otherTrainer{identity: t.identity(), base: t.Base, at: t.AdaptersAt, models: s}
 	switch {
 	case t.Command != nil:
 		program, err := command.New(*t.Command)
@@ -98,6 +103,29 @@ func contextOf(dir string) (int, error) {
 	return c.MaxPositionEmbeddings, nil
 }
 
+// publish has the questioner's servers load an adapter, under a name that is used for nothing
+// else.
+func (o *otherTrainer) publish(ctx context.Context, server *remote.Client, model, adapter, digest string) (lm.Generator, error) {
+	path, err := filepath.Abs(adapter)
+	if err != nil {
+		return nil, err
+	}
+	if o.at != "" {
+		rel, err := filepath.Rel(o.models.dir, adapter)
+		if err != nil {
+			return nil, err
+		}
+		path = filepath.Join(o.at, rel)
+	}
+	name := remote.AdapterName(o.models.run, model, digest)
+	policy, err := server.LoadAdapter(ctx, name, path)
+	if err != nil {
+		return nil, err
+	}
+	o.models.loaded = append(o.models.loaded, func(ctx context.Context) error { return server.UnloadAdapter(ctx, name) })
+	return policy, nil
+}
+
 // builtIn is a directory with the built-in model.
 func (s *models) builtIn() (string, error) {
 	dir := filepath.Join(s.dir, "m0")
@@ -144,7 +172,8 @@ func (o *otherTrainer) openTuned(ctx context.Context, b *base, name, dir string,
 		if _, err := os.Stat(filepath.Join(adapter, "adapter_config.json")); err != nil {
 			return nil, "", fmt.Errorf("%s is a whole model, which the questioner's server cannot load while it runs: train an adapter (algorithm: {tune: {lora: {rank: 16, alpha: 32}}})", dir)
 		}
-		return nil, "", fmt.Errorf("%s: this version does not load adapters into a server yet", adapter)
+		policy, err := o.publish(ctx, b.server, name, adapter, done.Digest)
+		return policy, found, err
 	}
 	if done.Kind == string(trainer.Adapter) {
 		m, err := b.weights.OpenAdapter(os.DirFS(dir), 0)
