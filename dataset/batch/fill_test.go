@@ -16,6 +16,7 @@ import (
 	"stargate/ledger"
 	"stargate/lm"
 	"stargate/lm/remote"
+	"stargate/lm/remote/fleet"
 )
 
 // bench is a filler with a driver over it and a ledger.
@@ -49,7 +50,12 @@ func newBench(t testing.TB, path, url string, api remote.API, rest bool, o Optio
 	if api == remote.Anthropic {
 		role.Server = ""
 	}
-	live, err := remote.NewHTTP(role, remote.HTTPOptions{Patience: remote.Patience{First: time.Millisecond}})
+	settings, err := role.Fleet("oracle", os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.First = time.Millisecond
+	live, err := fleet.New(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
