@@ -216,6 +216,8 @@ func (r Role) Validate() error {
 		}
 		u, err := url.Parse(a)
 		switch {
+		case !strings.ContainsAny(a, "/@"):
+			return bad("url", "%s is no address: write http://%s", a, a)
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			return bad("url", "%s is no address such as http://127.0.0.1:8000", Redact(a))
 		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
