@@ -21,11 +21,14 @@ import (
 // compared.
 type Preference struct {
 	Key        string     `json:"key"`
-	Prompt     lm.Chat    `json:"prompt"`   // ends with a user message
-	Chosen     string     `json:"chosen"`   // the assistant's next message
-	Rejected   string     `json:"rejected"` // another one
-	Margin     float64    `json:"margin"`   // nats per gold token between the two conversations
-	Provenance Provenance `json:"provenance"`
+	Prompt     lm.Chat    `json:"prompt"`     // ends with a user message
+	Chosen     string     `json:"chosen"`     // the assistant's next message
+	Rejected   string     `json:"rejected"`   // another one
+	Margin     float64    `json:"margin"`     // nats per gold token between the two conversations
+	Provenance Provenance `json:"provenance"` // of the better one
+
+	RejectedSample int     `json:"rejected_sample"` // the worse one's sample number
+	RejectedScore  float64 `json:"rejected_score"`  // and score
 }
 
 // preferenceFormat is how choices are written.
