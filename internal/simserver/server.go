@@ -157,8 +157,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, q *request, ch
 	case garbageFault:
 		copy(body[len(body)/2:], "<html><body>upstream ")
 	case cutFault:
-		w.Write(body[:len(body)/2]) // what happens to it is the fault itself
-		panic(http.ErrAbortHandler) // net/http's way to cut a connection
+		w.Write(body[:len(body)/2])           // that the rest is missing is the point
+		http.NewResponseController(w).Flush() // so that this half arrives
+		panic(http.ErrAbortHandler)           // net/http's way to cut a connection
 	}
 	_, err = w.Write(body)
 	return err
