@@ -111,5 +111,8 @@ func (c Config) Validate() error {
 	if l := c.Tune.LoRA; l != nil && (l.Rank < 1 || !(l.Alpha > 0) || !(l.Dropout >= 0 && l.Dropout < 1)) {
 		return fmt.Errorf("config: tune: lora: want rank ≥ 1, alpha > 0 and dropout in [0, 1); got %d, %g, %g", l.Rank, l.Alpha, l.Dropout)
 	}
+	if err := c.Tune.Storage.Validate(); err != nil {
+		return fmt.Errorf("config: tune: %w", err)
+	}
 	return nil
 }

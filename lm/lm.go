@@ -1,6 +1,9 @@
 package lm
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Role says who speaks in a [Message].
 type Role string
@@ -100,6 +103,32 @@ type Hyper struct {
 	HeldOut      float64 `json:"held_out" yaml:"held_out"`   // share of examples kept for eval loss
 	Seed         uint64  `json:"seed" yaml:"seed"`           // orders the examples
 	LoRA         *LoRA   `json:"lora,omitempty" yaml:"lora"` // nil: all weights are trained, as in the paper
+
+	// GradientCheckpointing computes activations again in the backward pass instead of keeping
+	// them: less memory, about a third more time, the same result.
+	GradientCheckpointing bool `json:"gradient_checkpointing,omitempty" yaml:"gradient_checkpointing,omitempty"`
+	// Storage is how the matrices that training multiplies with are held. In bf16 they are
+	// rounded copies of float32 masters, which the optimiser changes, and the result is rounded
+	// too; with LoRA the frozen matrices are rounded.
+	Storage Storage `json:"storage,omitempty" yaml:"storage,omitempty"`
+}
+
+// Storage is a format of numbers in memory.
+type Storage string
+
+// The formats of [Hyper.Storage]; "" is float32.
+const (
+	Float32 Storage = "float32"
+	BF16    Storage = "bf16"
+)
+
+// Validate says whether there is such a format.
+func (s Storage) Validate() error {
+	switch s {
+	case "", Float32, BF16:
+		return nil
+	}
+	return fmt.Errorf("storage is %q, want %s or %s", string(s), Float32, BF16)
 }
 
 // LoRA trains low-rank updates of the named projections instead of all weights

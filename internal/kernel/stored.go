@@ -71,6 +71,31 @@ func FromF16(h uint16) float32 {
 // FromBF16 is the value of a bfloat16.
 func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
+// ToBF16 is the bfloat16 nearest to x, of two equally near ones that whose last bit is 0. NaN
+// stays NaN.
+func ToBF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	if x != x {
+		return uint16(b>>16) | 1<<6
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// EncodeBF16 writes the bfloat16 nearest to each number of src to dst, which has two bytes for
+// each.
+func EncodeBF16(dst []byte, src []float32) {
+	for i, x := range src {
+		binary.LittleEndian.PutUint16(dst[2*i:], ToBF16(x))
+	}
+}
+
+// RoundBF16 writes src rounded to bfloat16 to dst, which may be src.
+func RoundBF16(dst, src []float32) {
+	for i, x := range src {
+		dst[i] = FromBF16(ToBF16(x))
+	}
+}
+
 // Stored is a weight W (N, K) as a model's file holds it: row-major [out, in]. It is only read,
 // and need not be aligned: it may be mapped memory.
 type Stored struct {

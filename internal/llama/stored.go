@@ -72,6 +72,16 @@ func (w *weights) stored(c Config) (*Stored, error) {
 // Config is the model's shape.
 func (s *Stored) Config() Config { return s.vectors.Config }
 
+// Narrow says whether every matrix is held in 16 bits a number.
+func (s *Stored) Narrow() bool {
+	for _, w := range s.matrices {
+		if w.Format.Bytes() > 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // Each calls fn for the tensors of the model, in the order of [Model.Params]. Their data are
 // valid until fn returns.
 func (s *Stored) Each(fn func(Param) error) error {

@@ -28,6 +28,9 @@ type Trainer struct {
 	act      activations
 	attn     []attention // scratch, one per worker
 	dropping bool        // in this run
+
+	recompute bool
+	rounded   []byte // bf16 copies of the matrices, nil without RoundWeights
 }
 
 // NewTrainer prepares training of m on the workers of pool. The gradient starts at zero.
@@ -103,6 +106,8 @@ func (t *Trainer) run(seqs []Sequence, scale float64, gradient bool) (sum float6
 	// a step.
 	if t.low != nil {
 		t.low.pack(gradient)
+	} else if t.rounded != nil {
+		t.round()
 	} else {
 		t.weights.packForward(t.pool, t.model)
 		if gradient {

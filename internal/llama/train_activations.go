@@ -53,10 +53,12 @@ type layerU struct{ qkv, out, gateUp, down []float32 }
 
 // grow makes room for n rows of a layer's columns.
 func (u *layerU) grow(l *trainLayer, n int) {
-	u.qkv = grow(u.qkv, n*l.qkv.low.columns())
-	u.out = grow(u.out, n*l.out.low.columns())
-	u.gateUp = grow(u.gateUp, n*l.gateUp.low.columns())
-	u.down = grow(u.down, n*l.down.low.columns())
+	for _, x := range []struct {
+		rows *[]float32
+		low  *lowWeight
+	}{{&u.qkv, l.qkv.low}, {&u.out, l.out.low}, {&u.gateUp, l.gateUp.low}, {&u.down, l.down.low}} {
+		*x.rows = grow(*x.rows, max(len(*x.rows), n*x.low.columns()))
+	}
 }
 
 // chunkRows bounds the memory of logits to a few MiB, but keeps products large.
@@ -74,6 +76,9 @@ func (t *Trainer) prepare(batch []span, gradient bool) {
 	if len(a.layers) < layers {
 		a.layers = append(a.layers, make([]layerActivations, layers-len(a.layers))...)
 	}
+	for i := range t.weights.layers {
+		a.layer(i, gradient && !t.recompute).u.grow(&t.weights.layers[i], n)
+	}
 	d, f := c.HiddenSize, c.IntermediateSize
 	normed := 0 // heads with a norm
 	if c.family().qkNorm {
@@ -81,6 +86,12 @@ func (t *Trainer) prepare(batch []span, gradient bool) {
 	}
 	for i := range a.layers[:layers] {
 		l := &a.layers[i]
+		if t.recompute && i > 0 { // all share the first layer's, but for their input
+			x := l.x
+			*l = a.layers[0]
+			l.x = grow(x, n*d)
+			continue
+		}
 		for _, b := range []struct {
 			buffer *[]float32
 			width  int
@@ -90,7 +101,6 @@ func (t *Trainer) prepare(batch []span, gradient bool) {
 		} {
 			*b.buffer = grow(*b.buffer, n*b.width)
 		}
-		l.u.grow(&t.weights.layers[i], n)
 	}
 	a.last = grow(a.last, n*d)
 

@@ -8,9 +8,14 @@ import "stargate/internal/kernel"
 func (t *Trainer) backwardPass(batch []span) {
 	a, n := &t.act, t.act.rows
 	last := len(t.model.Layers) - 1
-	t.eachRows(n, func(worker, lo, hi int) { t.feedForwardBackward(last, worker, lo, hi) })
 	for i := last; i >= 0; i-- {
 		l := &a.layers[i]
+		if t.recompute && i < last { // the last layer's activations are there
+			t.activate(batch, i, l)
+		}
+		if t.recompute || i == last { // else done with the layer above
+			t.eachRows(n, func(worker, lo, hi int) { t.feedForwardBackward(i, worker, lo, hi) })
+		}
 		t.attentionBackward(batch, i, l)
 		if t.model.Layers[i].QNorm != nil {
 			t.normHeadsBackward(i, l)
@@ -24,7 +29,7 @@ func (t *Trainer) backwardPass(batch []span) {
 			if i > 0 || t.low == nil { // nothing below layer 0 is trained but the embedding
 				t.queriesKeysValuesBackward(i, worker, lo, hi)
 			}
-			if i > 0 {
+			if i > 0 && !t.recompute {
 				t.feedForwardBackward(i-1, worker, lo, hi)
 			}
 		})

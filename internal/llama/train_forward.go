@@ -99,7 +99,8 @@ func (t *Trainer) queriesKeysValues(layer int, l *layerActivations, worker, lo, 
 }
 
 // feedForward computes, for rows [lo, hi), mid = x + heads Outᵀ + bias and
-// next = mid + (silu(gate)*up) Downᵀ with gate and up from RMSNorm(mid) GateUpᵀ.
+// next = mid + (silu(gate)*up) Downᵀ with gate and up from RMSNorm(mid) GateUpᵀ. Without next it
+// computes what the backward pass needs.
 func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, worker, lo, hi int) {
 	c, w, b := t.model.Config, &t.model.Layers[layer], &t.weights.layers[layer]
 	d, f, eps := c.HiddenSize, c.IntermediateSize, float32(c.RMSNormEps)
@@ -113,6 +114,12 @@ func (t *Trainer) feedForward(layer int, l *layerActivations, next []float32, wo
 	for i := lo; i < hi; i++ {
 		gu := l.gateUp[i*2*f:][:2*f]
 		kernel.SwiGLU(l.hidden[i*f:][:f], gu[:f], gu[f:])
+	}
+	if next == nil {
+		if b.down.low != nil {
+			t.project(b.down.low, worker, l.u.down, l.hidden, lo, hi)
+		}
+		return
 	}
 	copy(next[lo*d:hi*d], l.mid[lo*d:hi*d])
 	t.multiply(&b.down, worker, next, d, l.hidden, f, l.u.down, lo, hi, true)

@@ -65,13 +65,7 @@ func round(x uint32, shift uint) uint32 {
 func FromF16(h uint16) float32 { return kernel.FromF16(h) }
 
 // ToBF16 rounds to the nearest bfloat16, ties to even.
-func ToBF16(x float32) uint16 {
-	b := math.Float32bits(x)
-	if x != x {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
+func ToBF16(x float32) uint16 { return kernel.ToBF16(x) }
 
 // FromBF16 is the value of a bfloat16.
 func FromBF16(h uint16) float32 { return kernel.FromBF16(h) }

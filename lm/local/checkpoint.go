@@ -51,6 +51,7 @@ func (c Checkpoints) open(m *Model, set trainset.Set, h lm.Hyper) (*training, er
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
+	h.GradientCheckpointing = false // changes no bit
 	parts := []any{m.Digest(), set, h}
 	if h.LoRA != nil { // one by the gradient of merged weights, as earlier versions did it, ends with other bits
 		parts = append(parts, "gradient from activations")

@@ -138,6 +138,8 @@ func checkHyper(h lm.Hyper) error {
 		return fmt.Errorf("beta1 and beta2 are %g and %g, want numbers in [0, 1)", h.Beta1, h.Beta2)
 	case !(h.Epsilon > 0):
 		return fmt.Errorf("epsilon is %g, want a positive number", h.Epsilon)
+	case h.Storage.Validate() != nil:
+		return h.Storage.Validate()
 	case h.LoRA != nil && !(h.LoRA.Dropout >= 0 && h.LoRA.Dropout < 1):
 		return fmt.Errorf("lora: dropout is %g, want a number in [0, 1)", h.LoRA.Dropout)
 	case !(h.ClipNorm >= 0), !(h.WeightDecay >= 0):
@@ -168,6 +170,7 @@ type fit struct {
 	trainer   *llama.Trainer
 	tensors   []optim.Tensor // what is trained
 	optimizer *optim.AdamW
+	rounded   bool // the model is the masters of rounded weights
 
 	dropout bool
 	seed    uint64 // of dropout
@@ -176,7 +179,7 @@ type fit struct {
 func (m *Model) newFit(h lm.Hyper) (*fit, error) {
 	f := &fit{engine: m.engine, seed: h.Seed}
 	if h.LoRA != nil {
-		if err := f.newLowRank(m, *h.LoRA, h.Seed); err != nil {
+		if err := f.newLowRank(m, *h.LoRA, h.Storage, h.Seed); err != nil {
 			return nil, err
 		}
 	} else {
@@ -185,18 +188,25 @@ func (m *Model) newFit(h lm.Hyper) (*fit, error) {
 			return nil, err
 		}
 		f.engine.do(func(p *kernel.Pool) { f.trainer = llama.NewTrainer(f.model, p) })
+		if f.rounded = h.Storage == lm.BF16; f.rounded {
+			f.trainer.RoundWeights()
+		}
 		gradient := f.trainer.Gradient().Params()
 		for i, p := range f.model.Params() {
 			f.tensors = append(f.tensors, optim.Tensor{Param: p.Data, Grad: gradient[i].Data, Decay: p.Decay})
 		}
 	}
+	f.trainer.Recompute(h.GradientCheckpointing)
 	f.optimizer = optim.NewAdamW(optim.Options{Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Epsilon, Decay: h.WeightDecay, MaxNorm: h.ClipNorm}, f.tensors)
 	return f, nil
 }
 
-// result is the tuned weights of m: an adapter merged.
+// result is the tuned weights of m: an adapter merged, masters rounded to what was evaluated.
 func (f *fit) result(m *Model) (*llama.Model, error) {
-	if f.adapter == nil {
+	switch {
+	case f.rounded:
+		return f.model.Rounded(), nil
+	case f.adapter == nil:
 		return f.model, nil
 	}
 	full, err := m.copy()

@@ -10,15 +10,11 @@ import (
 
 // newLowRank makes f train an adapter beside the frozen weights of m, which it shares: what it
 // takes beside activations is the adapter, its gradient and its moments, and the weights packed
-// for the backward pass where they are packed for the forward one.
-func (f *fit) newLowRank(m *Model, l lm.LoRA, seed uint64) error {
-	decoder := m.sched.decoder
-	if m.weights.low != nil { // an adapter of an adapted model: of the merged one
-		full, err := m.float32()
-		if err != nil {
-			return err
-		}
-		f.engine.do(func(p *kernel.Pool) { decoder = llama.NewDecoder(full, p, llama.NewCache(full.Config, 1)) })
+// for the backward pass where they are packed for the forward one, or in bf16 a copy of them.
+func (f *fit) newLowRank(m *Model, l lm.LoRA, storage lm.Storage, seed uint64) error {
+	decoder, err := m.frozen(storage)
+	if err != nil {
+		return err
 	}
 	shapes, err := m.shapes()
 	if err != nil {
@@ -38,6 +34,29 @@ func (f *fit) newLowRank(m *Model, l lm.LoRA, seed uint64) error {
 		f.tensors = append(f.tensors, optim.Tensor{Param: x.A, Grad: g.A, Decay: true}, optim.Tensor{Param: x.B, Grad: g.B, Decay: true})
 	}
 	return nil
+}
+
+// frozen is a decoder with the weights of m, an adapter merged, in the storage: the model's own
+// where that will do.
+func (m *Model) frozen(storage lm.Storage) (*llama.Decoder, error) {
+	narrow := m.weights.stored != nil && m.weights.stored.Narrow()
+	if m.weights.low == nil && (storage != lm.BF16 || narrow) {
+		return m.sched.decoder, nil
+	}
+	full, err := m.float32()
+	if err != nil {
+		return nil, err
+	}
+	var d *llama.Decoder
+	m.engine.do(func(p *kernel.Pool) {
+		cache := llama.NewCache(full.Config, 1) // nothing is generated
+		if storage == lm.BF16 {
+			d = llama.NewStoredDecoder(full.StoreBF16(), p, cache)
+		} else {
+			d = llama.NewDecoder(full, p, cache)
+		}
+	})
+	return d, nil
 }
 
 // matrices are a model's matrices by name.

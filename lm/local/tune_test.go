@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -133,4 +134,40 @@ func TestModelsShareAnEngine(t *testing.T) {
 		t.Errorf("the other model of the engine says %v", err)
 	}
 	tuned.Close()
+}
+
+// Gradient checkpointing changes no bit; bf16 storage trains the rounded model, whose weights the
+// result has, and learns as well.
+func TestTuneWithLessMemory(t *testing.T) {
+	m := newTestModel(t, Options{Workers: 2})
+	tune := func(change func(h *lm.Hyper)) (*Model, lm.TuneLog) {
+		t.Helper()
+		h := hyper()
+		change(&h)
+		g, log, err := m.Tune(t.Context(), "m1", examples(24), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(g.(*Model).Close)
+		return g.(*Model), log
+	}
+	for what, low := range map[string]*lm.LoRA{"all weights": nil, "LoRA": {Rank: 4, Alpha: 8, Dropout: 0.1}} {
+		plain, plainLog := tune(func(h *lm.Hyper) { h.LoRA = low })
+		again, _ := tune(func(h *lm.Hyper) { h.LoRA, h.GradientCheckpointing = low, true })
+		if again.Digest() != plain.Digest() {
+			t.Errorf("%s: gradient checkpointing changed the result", what)
+		}
+		rounded, log := tune(func(h *lm.Hyper) { h.LoRA, h.Storage, h.GradientCheckpointing = low, lm.BF16, true })
+		if rounded.Digest() == plain.Digest() || math.Abs(log.EvalLoss-plainLog.EvalLoss) > 0.1*plainLog.EvalLossBase {
+			t.Errorf("%s: held-out loss %.4f → %.4f in bf16, %.4f → %.4f in float32", what, log.EvalLossBase, log.EvalLoss, plainLog.EvalLossBase, plainLog.EvalLoss)
+		}
+		if low == nil && !slices.Equal(rounded.weights.full.Rounded().Flat(), rounded.weights.full.Flat()) {
+			t.Error("a model trained in bf16 is not rounded")
+		}
+	}
+	h := hyper()
+	h.Storage = "int4"
+	if _, _, err := m.Tune(t.Context(), "m1", examples(4), h); err == nil || !strings.Contains(err.Error(), "int4") {
+		t.Errorf("an unknown storage: %v", err)
+	}
 }
