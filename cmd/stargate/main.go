@@ -62,6 +62,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.AddCommand(serveCommand(), audit, ablateCommand(), exportCommand())
 	root.AddCommand(tuneCommand())
 	root.AddCommand(compareCommand(), gateCommand())
+	root.AddCommand(dataCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
