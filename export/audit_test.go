@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -161,3 +163,51 @@ func TestDraw(t *testing.T) {
 	}
 	golden(t, "drawing.txt", b.Bytes())
 }
+
+// Somebody else's file is read as its trainer would read it.
+func TestLook(t *testing.T) {
+	text := exporttest.Text(t, "end of turn is not end of sequence")
+	save := func(lines ...string) string {
+		path := filepath.Join(t.TempDir(), "rows.jsonl")
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var drawn bytes.Buffer
+	each := func(_ int, e export.Example, _ bool) {
+		if err := (export.Drawing{}).Draw(&drawn, text, e); err != nil {
+			t.Error(err)
+		}
+	}
+	look := func(name, path string, most int) export.Report {
+		r, err := export.Look(t.Context(), format(t, name), text, path, export.Options{}, export.AuditOptions{MaxTokens: most, Each: each})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	good := `{"messages":[{"role":"user","content":"a","train":false},{"role":"assistant","content":"b","train":true}]}`
+	if r := look("axolotl", save(good, good), 0); !r.OK() || r.Rows != 2 || r.Repeated != 1 || !strings.Contains(drawn.String(), "⟦b|<|eot|>⟧") {
+		t.Errorf("%+v\n%s", r, drawn.String())
+	}
+	r := look("axolotl", save(good, `{"messages":[{"role":"user","content":"a","train":false}]}`, `[]`), 3)
+	if r.Problems[export.TooLong] != 1 || r.Problems[export.NotTrained] != 1 || r.Problems[export.NotAnExample] != 1 {
+		t.Errorf("%+v", r)
+	}
+	ids, _ := text.Tokens("<|head|>user\na<|eot|><|head|>assistant\nb<|eot|>")
+	labels := slices.Repeat([]int32{-100}, len(ids))
+	labels[len(ids)-2] = ids[len(ids)-2] // the word, and not the end
+	line := fmt.Sprintf(`{"input_ids":%s,"labels":%s}`, list(ids), list(labels))
+	if r := look("tokenized", save(line), 0); r.Problems[export.LostEnd] != 1 || !strings.Contains(r.Findings[0].Detail, "assistant") {
+		t.Errorf("%+v", r)
+	}
+	if r := look("tokenized", save(), 0); r.OK() {
+		t.Errorf("an empty file: %+v", r)
+	}
+	if _, err := export.Look(t.Context(), format(t, "jsonl"), text, save(good), export.Options{}, export.AuditOptions{}); err == nil {
+		t.Error("a canonical file was taken for a trainer's")
+	}
+}
+
+func list(ids []int32) string { return strings.ReplaceAll(fmt.Sprint(ids), " ", ",") }

@@ -32,13 +32,17 @@ func Look(ctx context.Context, f Format, t *local.Text, path string, o Options, 
 	}
 	rules, seen := f.rules(j), keySet{}
 	for line, err := range f.lines(path) {
-		if err == nil {
-			err = ctx.Err()
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		r.Rows++
+		if errors.Is(err, ErrFormat) {
+			r.found(Finding{Row: r.Rows, Problem: NotAnExample, Detail: err.Error()})
+			break
 		}
 		if err != nil {
 			return r, err
 		}
-		r.Rows++
 		e := Example{Key: fmt.Sprintf("row %d", r.Rows)}
 		row, err := rules(t, line)
 		var d Difference

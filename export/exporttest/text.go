@@ -44,18 +44,19 @@ var families = map[string]family{
 		template: "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate.') }}{% endif %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + '[/INST]' }}{% else %}{{ ' ' + m['content'] | trim + eos_token }}{% endif %}{% endfor %}"},
 	"no end": {eos: "</s>", markers: []string{"</s>", "<|user|>", "<|assistant|>"},
 		template: "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"},
+	"refuses": {eos: "</s>", markers: []string{"</s>"}, template: "{{ raise_exception('Nothing pleases me.') }}"},
 	"zephyr": {bos: "<s>", eos: "</s>", markers: []string{"<s>", "</s>", "<|user|>", "<|system|>", "<|assistant|>"},
 		template: "{% for m in messages %}{{ '<|' + m['role'] + '|>\\n' + m['content'] + eos_token + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"},
 	"llama2, pieces": {bos: "<s>", eos: "</s>", pieces: true,
 		template: "{% for m in messages %}{% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + m['content'] | trim + ' [/INST]' }}{% elif m['role'] == 'system' %}{{ '<<SYS>>\\n' + m['content'] + '\\n<</SYS>>\\n\\n' }}{% else %}{{ ' ' + m['content'] | trim + ' ' + eos_token }}{% endif %}{% endfor %}"},
 }
 
-// Families are the names that [Text] knows, in order; "nano" is the built-in model. "no end" is
-// another, whose template puts nothing behind a turn.
+// Families are the names that [Text] knows, in order; "nano" is the built-in model. Two more are
+// of no use: "no end" puts nothing behind a turn, "refuses" renders nothing.
 func Families() []string {
 	names := []string{"nano"}
 	for name := range families {
-		if name != "no end" { // nobody should train with it
+		if name != "no end" && name != "refuses" { // nobody can train with them
 			names = append(names, name)
 		}
 	}
