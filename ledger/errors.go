@@ -36,8 +36,8 @@ var (
 	ErrAway = errors.New("the server is away")
 	// ErrClosed: the ledger was closed.
 	ErrClosed = errors.New("the ledger is closed")
-	// ErrConflict: a document exists under this key with another body.
-	ErrConflict = errors.New("the key holds another document")
+	// ErrConflict: a document or shard exists under this name with another content.
+	ErrConflict = errors.New("something else is stored there")
 )
 
 // explain turns an error of a store or the system into one that names the place, the kind

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,6 +31,8 @@ func (f file) migrations() (string, goose.Dialect) { return "migrations/sqlite",
 func (f file) patiently(_ context.Context, operation func(context.Context) error) error {
 	return operation(context.Background())
 }
+
+func (f file) snapshot() string { return "BEGIN" }
 
 func (f file) transaction() string { return "" }
 
@@ -194,4 +197,20 @@ func (f file) checkPages(ctx context.Context, db *sql.DB) error {
 			f, ErrCorrupt, strings.ReplaceAll(verdict, "\n", " "))
 	}
 	return nil
+}
+
+// bytes counts what waits in the write-ahead log too.
+func (f file) bytes(context.Context, *sql.DB) (map[string]int64, error) {
+	var sum int64
+	for _, name := range []string{string(f), string(f) + "-wal"} {
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ledger %s: stat: %w", f, err)
+		}
+		sum += info.Size()
+	}
+	return map[string]int64{"": sum}, nil
 }

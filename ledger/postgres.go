@@ -87,6 +87,8 @@ func (p *postgres) decode(stored string) string { return unescapeText(stored) }
 func (p *postgres) begin(bool) []string { return []string{"BEGIN"} }
 func (p *postgres) end(bool) []string   { return []string{"COMMIT"} }
 
+func (p *postgres) snapshot() string { return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" }
+
 func (p *postgres) transaction() string { return "SELECT CAST(pg_current_xact_id() AS TEXT)" }
 
 // errInDoubt: the server has not yet noticed that the transaction's client is gone.
@@ -222,6 +224,29 @@ func (p *postgres) recognise(ctx context.Context, db *sql.DB) (version int64, er
 		return 0, nil
 	}
 	return applied(ctx, p, db)
+}
+
+func (p *postgres) bytes(ctx context.Context, db *sql.DB) (_ map[string]int64, err error) {
+	const query = `SELECT relname, pg_total_relation_size(oid) FROM pg_class
+		WHERE relnamespace = CAST(current_schema() AS REGNAMESPACE) AND relkind = 'r'`
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, explain(p, "stat", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	sizes := make(map[string]int64)
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, explain(p, "stat", err)
+		}
+		sizes[name] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, explain(p, "stat", err)
+	}
+	return sizes, nil
 }
 
 // patiently repeats an operation that failed because the server is away.

@@ -35,10 +35,17 @@ type store interface {
 	begin(toDisk bool) []string
 	end(toDisk bool) []string
 
+	// snapshot begins a transaction that sees one state throughout.
+	snapshot() string
+
 	// transaction is the query for the name of the open transaction, or "" where a commit
 	// cannot leave one in doubt; committed tells what became of a named one.
 	transaction() string
 	committed(ctx context.Context, x executor, name string) (bool, error)
+
+	// bytes is how much room tables and their indexes take: for each, or under "" in all
+	// where it is not known for each.
+	bytes(ctx context.Context, db *sql.DB) (map[string]int64, error)
 
 	// encode makes any bytes fit a text column, decode is its inverse.
 	encode(text string) string
