@@ -156,6 +156,15 @@ func TestRates(t *testing.T) {
 			}
 		})
 	}
+	bubble(t, "a call worth more than a second", func(t *testing.T) {
+		s := &server{}
+		f := open(t, script{"a": s.serve}, Options{Endpoints: []Endpoint{{URL: "http://a", TokensPerMinute: 6000}}})
+		began := time.Now()
+		post(t, f, 3, number, same(1000))
+		if took := time.Since(began); took < 28*time.Second || took > 30*time.Second {
+			t.Errorf("3 calls of 1000 tokens at 100 a second took %v", took)
+		}
+	})
 	bubble(t, "a provider's own count", func(t *testing.T) {
 		n := 0
 		f := open(t, script{"a": func(*http.Request, string) (*http.Response, error) {
@@ -324,6 +333,19 @@ func TestHedge(t *testing.T) {
 		if len(b.bodies) != 0 || f.Stats().Hedges != 0 {
 			t.Errorf("a second endpoint was asked: %+v", f.Stats())
 		}
+	})
+}
+
+func TestSingleThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &server{takes: time.Second}
+		f := open(t, script{"a": refuse, "b": b.serve}, Options{}, "a", "b")
+		began := time.Now()
+		_, _, err := f.Each()[0].Post(t.Context(), "/v1/load_lora_adapter", nil, 0)
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "http://a has been away") || took < time.Minute || took > 3*time.Minute {
+			t.Errorf("after %v: %v", took, err)
+		}
+		post(t, f, 1, number, same(1))
 	})
 }
 

@@ -50,12 +50,16 @@ func (e *endpoint) wait(load int, now time.Time) time.Duration {
 	return max(w, shortage(e.tokens, load, now))
 }
 
-// shortage is how long until a limiter has n events.
+// shortage is how long until a limiter has n events. A call that is worth more than a second
+// is let through when it has been saved up for.
 func shortage(l *rate.Limiter, n int, now time.Time) time.Duration {
 	if l == nil {
 		return 0
 	}
-	missing := float64(min(n, l.Burst())) - l.TokensAt(now)
+	if n > l.Burst() {
+		l.SetBurstAt(now, n)
+	}
+	missing := float64(n) - l.TokensAt(now)
 	if missing <= 0 {
 		return 0
 	}
@@ -70,7 +74,7 @@ func (e *endpoint) enter(t *ticket, now time.Time) {
 		e.requests.AllowN(now, 1)
 	}
 	if e.tokens != nil {
-		e.tokens.AllowN(now, min(t.load, e.tokens.Burst()))
+		e.tokens.AllowN(now, t.load)
 	}
 }
 

@@ -79,7 +79,7 @@ func notNil(body []byte) []byte {
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true
-	f.failWaiting(ErrClosed)
+	f.failWaiting(ErrClosed, nil)
 	f.timer.Stop()
 	f.mu.Unlock()
 	f.end()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -158,6 +159,14 @@ func TestFinalAnswers(t *testing.T) {
 			}
 		})
 	}
+	bubble(t, "a certificate that is not trusted", func(t *testing.T) {
+		f := open(t, script{"a": func(*http.Request, string) (*http.Response, error) {
+			return nil, &tls.CertificateVerificationError{Err: errors.New("expired")}
+		}}, Options{}, "a")
+		if _, _, err := f.Get(t.Context(), "/v1/models"); f.Stats().Attempts[Refused] != 1 || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("%v, %+v", err, f.Stats())
+		}
+	})
 	bubble(t, "an account without money", func(t *testing.T) {
 		f := open(t, script{"a": func(*http.Request, string) (*http.Response, error) {
 			return reply(429, `{"error":{"message":"no money","code":"insufficient_quota"}}`)

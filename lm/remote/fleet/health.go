@@ -98,16 +98,22 @@ func (f *Fleet) probe(e *endpoint, why error) {
 			f.mu.Unlock()
 			return
 		}
-		f.giveUp(why)
+		f.giveUp(e, why)
 		f.mu.Unlock()
 	}
 }
 
-// giveUp fails the calls in the queue when no endpoint has been there for longer than a call
-// may take. The mutex is held.
-func (f *Fleet) giveUp(why error) {
+// giveUp fails calls that have waited for longer than a call may take: those that want an
+// endpoint that is out, and all of them when none is there. The mutex is held.
+func (f *Fleet) giveUp(e *endpoint, why error) {
 	patience := f.o.Startup
-	since := time.Time{}
+	if e.answered {
+		patience = f.o.Total
+	}
+	if out := time.Since(e.downSince); out > patience {
+		f.failWaiting(f.absent(e.name+" has been away", out, why), e)
+	}
+	since, patience := time.Time{}, f.o.Startup
 	for _, e := range f.endpoints {
 		if !e.down {
 			return
@@ -120,6 +126,10 @@ func (f *Fleet) giveUp(why error) {
 		}
 	}
 	if out := time.Since(since); out > patience {
-		f.failWaiting(fmt.Errorf("%s: no endpoint for %s; is the server running, and the address right? The first failure: %w", f.o.Role, out.Round(time.Second), why))
+		f.failWaiting(f.absent("no endpoint has been there", out, why), nil)
 	}
+}
+
+func (f *Fleet) absent(what string, out time.Duration, why error) error {
+	return fmt.Errorf("%s: %s for %s; is the server running, and the address right? The first failure: %w", f.o.Role, what, out.Round(time.Second), why)
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,7 +20,7 @@ const (
 	OK          Outcome = iota
 	Busy                // 429, 503, 529: the server has too much to do, or a rate limit is reached
 	ServerError         // another status that may pass: 408, 409, 425, 5xx
-	Refused             // a status that will not pass: the request, the key, the model, the money
+	Refused             // what will not pass: the request, the key, the model, the money, the certificate
 	Unreachable         // no connection, or none that answered
 	Cut                 // the answer began and did not end
 	Hung                // no answer in the time for one attempt
@@ -73,11 +74,12 @@ func outcomeOf(ctx context.Context, err error) Outcome {
 		return ServerError
 	}
 	none, ok := errors.AsType[*failure.NoAnswerError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case ctx.Err() != nil:
 		return Cancelled
-	case !ok:
-		return Refused // an answer of a size that no request can want
+	case !ok, untrusted, errors.Is(err, http.ErrSchemeMismatch):
+		return Refused // an answer of a size that no request can want, a foreign certificate, http spoken to https
 	case none.Hung:
 		return Hung
 	case none.Cut:

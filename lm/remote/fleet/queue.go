@@ -137,13 +137,15 @@ func (f *Fleet) wake() {
 	f.dispatch()
 }
 
-// failWaiting ends the wait of all calls in the queue.
-func (f *Fleet) failWaiting(err error) {
-	for _, t := range f.queue {
+// failWaiting ends the wait of the calls that want this endpoint; nil: of all.
+func (f *Fleet) failWaiting(err error, only *endpoint) {
+	f.queue = slices.DeleteFunc(f.queue, func(t *ticket) bool {
+		if only != nil && t.only != only {
+			return false
+		}
 		t.place <- place{err: err}
-	}
-	clear(f.queue)
-	f.queue = f.queue[:0]
+		return true
+	})
 }
 
 // choose is the endpoint that takes t now, or how long until one may; below 0: not a
