@@ -28,7 +28,7 @@ import (
 type tuneOptions struct {
 	model, name, data, heldOut, out, hyperFile string
 	loraRank                                   int
-	loraAlpha                                  float64
+	loraAlpha, loraDropout                     float64
 	loraTargets                                []string
 	every                                      time.Duration
 	workers                                    int
@@ -79,7 +79,10 @@ out and named, never cut.`,
 	f.Uint64Var(&o.hyper.Seed, "seed", p.Seed, "orders the examples and draws the adapter")
 	f.IntVar(&o.loraRank, "lora-rank", 0, "train a low-rank adapter of this rank (default all weights)")
 	f.Float64Var(&o.loraAlpha, "lora-alpha", 0, "the adapter is scaled by alpha/rank (default twice the rank)")
+	f.Float64Var(&o.loraDropout, "lora-dropout", 0, "probability that the adapter misses an element of its input, in training")
 	f.StringSliceVar(&o.loraTargets, "lora-targets", nil, "modules that get an adapter, such as q_proj,v_proj (default every projection)")
+	f.BoolVar(&o.hyper.GradientCheckpointing, "gradient-checkpointing", false, "compute activations twice instead of keeping them: less memory, about a third more time")
+	f.StringVar((*string)(&o.hyper.Storage), "storage", string(lm.Float32), "how the weights are held: float32, or bf16 with float32 masters")
 	f.DurationVar(&o.every, "checkpoint-every", 30*time.Second, "least time between two checkpoints")
 	f.IntVar(&o.workers, "workers", 0, "processors to use (default all); changes no result")
 	f.BoolVar(&o.json, "json", false, "print a JSON line for every step, and one for the result")
@@ -171,6 +174,7 @@ func (o tuneOptions) hyperparameters(c *cobra.Command) (lm.Hyper, error) {
 	for flag, set := range map[string]func(){
 		"learning-rate": func() { h.LearningRate = o.hyper.LearningRate }, "epochs": func() { h.Epochs = o.hyper.Epochs }, "batch-size": func() { h.BatchSize = o.hyper.BatchSize },
 		"warmup-ratio": func() { h.WarmupRatio = o.hyper.WarmupRatio }, "weight-decay": func() { h.WeightDecay = o.hyper.WeightDecay }, "clip-norm": func() { h.ClipNorm = o.hyper.ClipNorm },
+		"gradient-checkpointing": func() { h.GradientCheckpointing = o.hyper.GradientCheckpointing }, "storage": func() { h.Storage = o.hyper.Storage },
 		"held-out": func() { h.HeldOut = o.hyper.HeldOut }, "seed": func() { h.Seed = o.hyper.Seed },
 		"lora-rank": func() { h.LoRA = &lm.LoRA{Rank: o.loraRank, Alpha: 2 * float64(o.loraRank)} },
 	} {
@@ -178,11 +182,14 @@ func (o tuneOptions) hyperparameters(c *cobra.Command) (lm.Hyper, error) {
 			set()
 		}
 	}
-	if h.LoRA == nil && (given("lora-alpha") || given("lora-targets")) {
-		return h, fmt.Errorf("%w: --lora-alpha and --lora-targets are about an adapter: give --lora-rank too", errUsage)
+	if h.LoRA == nil && (given("lora-alpha") || given("lora-dropout") || given("lora-targets")) {
+		return h, fmt.Errorf("%w: --lora-alpha, --lora-dropout and --lora-targets are about an adapter: give --lora-rank too", errUsage)
 	}
 	if given("lora-alpha") {
 		h.LoRA.Alpha = o.loraAlpha
+	}
+	if given("lora-dropout") {
+		h.LoRA.Dropout = o.loraDropout
 	}
 	if given("lora-targets") {
 		h.LoRA.Targets = o.loraTargets

@@ -193,6 +193,11 @@ func (f Fields) funcs() template.FuncMap {
 			}
 			return strconv.FormatFloat(x, 'f', 0, 64), nil
 		},
+		// yaml is a value as a YAML document.
+		"yaml": func(v any) (string, error) {
+			text, err := yaml.Dump(v)
+			return string(text), err
+		},
 		// option is an option of the user's that must be there.
 		"option": func(name string) (string, error) {
 			v, ok := f.options[name]
