@@ -104,6 +104,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	e.questions(in)
 	e.checks(in)
 	e.record(in)
+	e.audit(in)
 	e.Result.Shapes = Shapes(e.Result, nil)
 	return e, nil
 }

@@ -1,8 +1,12 @@
 package eval
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
 
 	"stargate"
 	"stargate/eval/judge"
@@ -41,6 +45,7 @@ type ModelRecord struct {
 type Compared struct {
 	Pair      stargate.Pair            `json:"pair"`
 	Turns     int                      `json:"turns"`
+	Base      string                   `json:"base"`      // the model that all others are compared with
 	Responses map[string]string        `json:"responses"` // by model; "" where there is none
 	Ballots   map[string][]NamedBallot `json:"ballots"`   // by model
 }
@@ -74,7 +79,7 @@ func (e *Evaluation) record(in Input) {
 	panel := in.panel()
 	for _, c := range e.compared {
 		p := in.Test.Pairs[c.pair]
-		line := Compared{Pair: p, Turns: in.turns(p), Responses: map[string]string{}, Ballots: map[string][]NamedBallot{}}
+		line := Compared{Pair: p, Turns: in.turns(p), Base: m0, Responses: map[string]string{}, Ballots: map[string][]NamedBallot{}}
 		for m, model := range in.Models {
 			line.Responses[model.Name] = c.responses[m]
 			for j, b := range c.ballots[m] {
@@ -92,6 +97,31 @@ func (e *Evaluation) record(in Input) {
 			e.Pairs[pairs[k]].Models[m].Verdict = v
 		}
 	}
+}
+
+// JudgeRecords are the ballots of judged responses, model by model, for an audit of the
+// judges. A comparison in which a response is missing is no judge's matter and left out.
+func JudgeRecords(compared []Compared) []judge.Record {
+	var out []judge.Record
+	models := map[string]bool{}
+	for _, c := range compared {
+		for m := range c.Ballots {
+			models[m] = true
+		}
+	}
+	for _, m := range slices.SortedFunc(maps.Keys(models), func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }) { // m2 before m10
+		for _, c := range compared {
+			response, base := c.Responses[m], c.Responses[c.Base]
+			if response == "" || base == "" {
+				continue
+			}
+			for _, b := range c.Ballots[m] {
+				out = append(out, judge.Record{Pair: c.Pair.Key(), Task: c.Pair.Task.ID, Persona: c.Pair.Persona.ID, Model: m, Base: c.Base, Judge: b.Judge,
+					Ballot: b.Ballot, WordsA: len(strings.Fields(response)), WordsB: len(strings.Fields(base))})
+			}
+		}
+	}
+	return out
 }
 
 // at is a cell's value for pair i, nil where it has none.

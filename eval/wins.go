@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"stargate"
 	"stargate/eval/judge"
@@ -53,7 +52,6 @@ func (e *Evaluation) wins(ctx context.Context, in Input) error {
 			e.Result.WinRate = append(e.Result.WinRate, in.rate(model.Name, pairs, verdicts))
 		}
 	}
-	e.audit(in, panel)
 	return nil
 }
 
@@ -189,32 +187,14 @@ func (in Input) counted(v judge.Verdict) (value float64, ok bool) {
 	return v.Value()
 }
 
-// records are all ballots of the panel, for its audit.
-func (e *Evaluation) records(in Input, panel judge.Panel) []judge.Record {
-	var out []judge.Record
-	for m := range in.Models {
-		for _, c := range e.compared {
-			if m == 0 || c.responses[m] == "" || c.responses[0] == "" {
-				continue
-			}
-			p := in.Test.Pairs[c.pair]
-			for j, b := range c.ballots[m] {
-				out = append(out, judge.Record{Pair: p.Key(), Task: p.Task.ID, Persona: p.Persona.ID, Model: in.Models[m].Name, Judge: panel[j].Name,
-					Ballot: b, WordsA: len(strings.Fields(c.responses[m])), WordsB: len(strings.Fields(c.responses[0]))})
-			}
-		}
-	}
-	return out
-}
-
 // audit describes the judges: what order, length and their own texts did, and how far they
 // agree.
-func (e *Evaluation) audit(in Input, panel judge.Panel) {
-	records := e.records(in, panel)
+func (e *Evaluation) audit(in Input) {
+	records := JudgeRecords(e.Compared)
 	if len(records) == 0 {
 		return
 	}
-	for _, j := range panel {
+	for _, j := range in.panel() {
 		e.Result.Judges = append(e.Result.Judges, judge.AuditOf(records, j.Name, j.Self, in.Config.Seed))
 	}
 	e.Result.Agreement = judge.AgreementOf(records, in.resampling("agreement"))

@@ -28,7 +28,7 @@ var category = map[Verdict]int{First: 0, Tie: 1, Second: 2}
 
 // AgreementOf is nil for fewer than two judges, or where all verdicts are the same one.
 func AgreementOf(records []Record, r stats.Resampling) *Agreement {
-	a := &Agreement{Judges: names(records, func(r Record) string { return r.Judge }), Pairs: []PairKappa{}}
+	a := &Agreement{Judges: Names(records), Pairs: []PairKappa{}}
 	if len(a.Judges) < 2 {
 		return nil
 	}

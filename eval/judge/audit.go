@@ -201,7 +201,7 @@ func sameLength(records []Record) map[string]float64 {
 	return out
 }
 
-// selfOf is nil where no other judge rated the same. The baseline m0 is in every
+// selfOf is nil where no other judge rated the same. The base model is in every
 // comparison, any other model in its own.
 func selfOf(records []Record, name, self string) *SelfRate {
 	type item struct{ pair, model string }
@@ -216,7 +216,7 @@ func selfOf(records []Record, name, self string) *SelfRate {
 	for _, r := range of(records, name) {
 		v, ok := r.Ballot.Verdict.Value()
 		them := others[item{r.Pair, r.Model}]
-		if !ok || len(them) == 0 || self != r.Model && self != baseline {
+		if !ok || len(them) == 0 || self != r.Model && self != r.Base {
 			continue
 		}
 		mean := 0.0
@@ -240,6 +240,3 @@ func selfOf(records []Record, name, self string) *SelfRate {
 	s.Low, s.High = est.Interval()
 	return s
 }
-
-// baseline is the model whose responses all others are compared with.
-const baseline = "m0"

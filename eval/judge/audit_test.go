@@ -28,7 +28,7 @@ func said(shown, swapped Verdict) Ballot {
 }
 
 func record(i int, b Ballot, wordsA, wordsB int) Record {
-	return Record{Pair: fmt.Sprintf("t%d/u%d", i/5, i%5), Task: fmt.Sprint("t", i/5), Persona: fmt.Sprint("u", i%5), Model: "m1", Judge: "j", Ballot: b, WordsA: wordsA, WordsB: wordsB}
+	return Record{Pair: fmt.Sprintf("t%d/u%d", i/5, i%5), Task: fmt.Sprint("t", i/5), Persona: fmt.Sprint("u", i%5), Model: "m1", Base: "m0", Judge: "j", Ballot: b, WordsA: wordsA, WordsB: wordsB}
 }
 
 // Six comparisons by hand: two won in both orders, one lost in both, one where the judge
@@ -82,7 +82,7 @@ func TestPositionBiasIsMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, Record{Pair: pair.Key(), Task: pair.Task.ID, Persona: pair.Persona.ID, Model: "m1", Judge: "j", Ballot: b, WordsA: 1, WordsB: 1})
+		records = append(records, Record{Pair: pair.Key(), Task: pair.Task.ID, Persona: pair.Persona.ID, Model: "m1", Base: "m0", Judge: "j", Ballot: b, WordsA: 1, WordsB: 1})
 	}
 	a := AuditOf(records, "j", "", 9)
 	first := bias + (1-bias)/2 // 0.65

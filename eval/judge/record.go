@@ -8,13 +8,14 @@ import (
 	"stargate/eval/stats"
 )
 
-// Record is one judge's ballot on one comparison: a model's response (A) against m0's (B)
+// Record is one judge's ballot on one comparison: a model's response (A) against the base model's (B)
 // for the same pair.
 type Record struct {
 	Pair    string `json:"pair"`
 	Task    string `json:"task"`
 	Persona string `json:"persona"`
 	Model   string `json:"model"`
+	Base    string `json:"base"` // whose response B is
 	Judge   string `json:"judge"`
 	Ballot  Ballot `json:"ballot"`
 	WordsA  int    `json:"words_a"` // lengths of the two responses
@@ -60,6 +61,11 @@ func names(records []Record, field func(Record) string) []string {
 		}
 	}
 	return out
+}
+
+// Names lists the judges of records, in order of appearance.
+func Names(records []Record) []string {
+	return names(records, func(r Record) string { return r.Judge })
 }
 
 // of keeps the records of one judge.
