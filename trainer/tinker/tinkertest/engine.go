@@ -18,7 +18,8 @@ type model struct {
 	adapter   *lora.Adapter
 	optimizer *optim.AdamW
 	options   optim.Options
-	dirty     bool // a gradient is there
+	dirty     bool  // a gradient is there
+	seen      []row // that the gradient is of
 
 	base    *llama.Decoder
 	updates []llama.LowRank

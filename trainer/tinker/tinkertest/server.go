@@ -110,8 +110,8 @@ func (s *Server) Restart() {
 	clear(s.numbered)
 }
 
-// Trained are the tokens that carried loss in forward_backward with a learning rate since the
-// start: how often each, by a description of the token, its place and all tokens before it.
+// Trained are the tokens that carried loss in steps with a learning rate above 0, since the
+// start: how often each, by the list of all tokens up to it, as fmt prints it.
 func (s *Server) Trained() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -379,13 +379,7 @@ func (s *Server) backward(m *model, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range rows {
-		for t, w := range r.weights {
-			if w > 0 {
-				s.trained[fmt.Sprint(r.tokens[:t+1])]++
-			}
-		}
-	}
+	m.seen = append(m.seen, rows...)
 	if s.dialect.SequenceMean {
 		for _, r := range rows {
 			sum := 0.0
@@ -420,6 +414,16 @@ func (s *Server) losses(m *model, rows []row) (any, error) {
 
 func (s *Server) step(m *model, b body) (any, error) {
 	a := b.Adam
+	if a.Rate > 0 {
+		for _, r := range m.seen {
+			for t, w := range r.weights {
+				if w > 0 {
+					s.trained[fmt.Sprint(r.tokens[:t+1])]++
+				}
+			}
+		}
+	}
+	m.seen = nil
 	norm, err := m.step(s.pool, optim.Options{Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Eps, Decay: a.Decay, MaxNorm: a.Clip}, a.Rate)
 	if err != nil {
 		return nil, err
