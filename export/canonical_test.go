@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -260,8 +261,8 @@ func TestParquet(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(many[n], e); d != "" {
-				t.Fatalf("row %d:\n%s", n, d)
+			if !reflect.DeepEqual(many[n], e) {
+				t.Fatalf("row %d:\n%s", n, cmp.Diff(many[n], e))
 			}
 			n++
 		}

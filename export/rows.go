@@ -3,6 +3,7 @@ package export
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stargate/export/readback"
@@ -104,6 +105,11 @@ func (j *job) turn(e Example, i int) (prompt, completion string, err error) {
 	for k := min(len(ends), len(e.Weights)) - 1; k >= 0; k-- { // behind the last trained token
 		if e.Weights[k] != 0 {
 			completion = completion[:max(0, ends[k]-len(prompt))]
+			// A token that swallows the space behind it (rstrip) ends with the space; its
+			// spelling ends before.
+			if mark := j.text.Piece(e.IDs[k]); slices.Contains(j.text.Ends(), e.IDs[k]) && strings.Contains(completion, mark) {
+				completion = completion[:strings.LastIndex(completion, mark)+len(mark)]
+			}
 			break
 		}
 	}

@@ -122,11 +122,11 @@ func llamaFactory(j *job, s Summary, maskHistory bool, entry map[string]any) []s
 	entry["file_name"] = s.name()
 	template := "# template: none, so that it is made of the model's own chat template\n"
 	if j.options.LlamaFactoryTemplate != "" {
-		template = fmt.Sprintf("template: %s\n", yamlText(j.options.LlamaFactoryTemplate))
+		template = fmt.Sprintf("template: %s\ndefault_system: \"\" # else some of its templates begin with one of their own\n", yamlText(j.options.LlamaFactoryTemplate))
 	}
 	return []sideFile{
 		{name: "dataset_info.json", merge: map[string]any{name: entry}},
-		{suffix: ".llama-factory.yaml", text: fmt.Sprintf("%sdataset_dir: %s\ndataset: %s\n%sdefault_system: \"\"\nmask_history: %t\ntrain_on_prompt: false\ncutoff_len: %d # more than the longest row; longer ones are cut\npacking: false\n", settingsNote, yamlText("."), yamlText(name), template, maskHistory, s.LongestRow+1)},
+		{suffix: ".llama-factory.yaml", text: fmt.Sprintf("%sdataset_dir: %s\ndataset: %s\n%smask_history: %t\ntrain_on_prompt: false\ncutoff_len: %d # more than the longest row; longer ones are cut\npacking: false\n", settingsNote, yamlText("."), yamlText(name), template, maskHistory, s.LongestRow+1)},
 	}
 }
 

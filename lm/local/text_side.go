@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"stargate/internal/chattemplate"
@@ -23,10 +24,11 @@ import (
 // family whose weights this engine does not know. It is safe for concurrent use.
 type Text struct {
 	codec    *codec
-	files    map[string][]byte
 	settings tokenizer.Config
 	template string
 	digests  [2]string // of tokenizer.json and of the template
+	before   []int32   // around a text that is no chat
+	after    []int32
 }
 
 // Span is a part of a rendering, in bytes.
@@ -103,10 +105,12 @@ func newText(files map[string][]byte) (*Text, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{codec: c, files: files, settings: settings, template: settings.ChatTemplate}
+	t := &Text{codec: c, settings: settings, template: settings.ChatTemplate}
 	if t.template == "" {
 		t.template = string(files[templateFile])
 	}
+	t.before = beginning(c.tokens, files)
+	_, t.after = c.tokens.Around()
 	t.digests = [2]string{sha256Hex(files[tokenizer.File]), sha256Hex([]byte(t.template))}
 	return t, nil
 }
@@ -136,8 +140,7 @@ func (t *Text) Tokens(text string) (ids []int32, ends []int) {
 
 // Around is what the tokenizer by itself puts before and behind a text that is no chat.
 func (t *Text) Around() (before, after []int32) {
-	_, after = t.codec.tokens.Around()
-	return beginning(t.codec.tokens, t.files), after
+	return slices.Clone(t.before), slices.Clone(t.after)
 }
 
 // Decode is the text of tokens, special ones included.
