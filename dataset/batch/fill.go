@@ -29,7 +29,7 @@ type Question struct {
 type Options struct {
 	Rounds   int           // times lines are sent that a job left unanswered (default 3)
 	Poll     time.Duration // first pause between looks at a job (default 15s); it grows
-	MaxPoll  time.Duration // longest pause (default 2m)
+	MaxPoll  time.Duration // longest pause (default 8 × Poll)
 	Grace    time.Duration // how long a job that may have been created has to show up before another is (default 2m)
 	MaxLines int           // lines per job; 0 = what the provider's limits allow
 	Parallel int           // jobs at a time (default 8)
@@ -41,7 +41,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.Poll, 15 * time.Second}, {&o.MaxPoll, 2 * time.Minute}, {&o.Grace, 2 * time.Minute}} {
+	}{{&o.Poll, 15 * time.Second}, {&o.MaxPoll, 8 * o.Poll}, {&o.MaxPoll, 2 * time.Minute}, {&o.Grace, 2 * time.Minute}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
