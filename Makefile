@@ -1,4 +1,4 @@
-.PHONY: all check test race bench compat coverage fuzz soak slurm-test golden parity generate clean
+.PHONY: all check test race bench bench-prefix compat coverage fuzz soak slurm-test golden parity generate clean
 
 all: check test
 
@@ -15,6 +15,9 @@ race: ## the tests under the race detector
 
 bench: ## one table: engine speed beside PyTorch and OpenBLAS (apt-get install python3-torch)
 	go run ./internal/bench
+
+bench-prefix: ## operations and time that the prefix cache saves of a nano iteration
+	go run ./internal/bench -prefix
 
 compat: ## what is written, loaded by Hugging Face's libraries where they are installed
 	rm -rf bin/compat && go run ./internal/compat -out bin/compat

@@ -13,7 +13,7 @@ import (
 // rank orders the packages: a package imports only packages of lower rank
 // (ARCHITECTURE.md). Tests may import upwards.
 var rank = map[string]int{
-	"internal/kernel": 0, "lm": 0, "prompt": 0, "experiment": 0, "hub": 0, "hub/hubtest": 0, "ledger/pgtest": 0,
+	"internal/kernel": 0, "lm": 0, "prompt": 0, "experiment": 0, "hub": 0, "hub/hubtest": 0, "ledger/pgtest": 0, "ledger/shard": 5,
 	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/gguf": 1, "internal/chattemplate": 1, "internal/lora": 1, "ledger": 1, "lm/lmtest": 1,
 	"lm/remote/failure": 0, "lm/remote/fleet": 1, "internal/simserver": 1, "internal/simserver/cmd": 2,
 	"lm/trainset": 1, "trainer/trainlog": 1, "trainer": 2, "trainer/embedded": 3, "trainer/command": 3, "trainer/tinker": 3, "trainer/tinker/tinkertest": 3,

@@ -228,7 +228,8 @@ func (a *adapters) stats() local.Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// What is over runs nothing and holds nothing.
-	gone := local.Stats{Computed: a.gone.Computed, Reused: a.gone.Reused, Drawn: a.gone.Drawn, Preempted: a.gone.Preempted, Steps: a.gone.Steps}
+	gone := a.gone
+	gone.Running, gone.Queued, gone.Pages, gone.Memory = 0, 0, 0, 0
 	total := gone.Plus(a.base.Stats())
 	for _, x := range a.open {
 		total = total.Plus(x.model.Stats())

@@ -10,7 +10,15 @@ import (
 
 func main() {
 	if what := os.Getenv(childVariable); what != "" {
-		value, err := measure(strings.Fields(what))
+		words := strings.Fields(what)
+		if words[0] == "iterate" {
+			if err := iterateChild(words, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, "bench:", err)
+				os.Exit(1)
+			}
+			return
+		}
+		value, err := measure(words)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -24,11 +32,17 @@ func main() {
 	flag.BoolVar(&o.cpu, "cpu", false, "one thread, and the processor's time instead of the wall's")
 	flag.StringVar(&o.only, "only", "", "only the rows whose name has this `word`")
 	flag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
+	flag.BoolVar(&o.prefix, "prefix", false, "what the prefix cache saves of a nano iteration, instead of the table")
+	flag.IntVar(&o.pairs, "pairs", 40, "`pairs` of the iteration, with -prefix")
 	flag.Parse()
 	if o.cpu {
 		o.threads = 1
 	}
-	if err := run(o); err != nil {
+	do := run
+	if o.prefix {
+		do = func(o options) error { return prefix(o, os.Stdout) }
+	}
+	if err := do(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -39,6 +53,8 @@ type options struct {
 	rounds, threads int
 	cpu             bool
 	only, python    string
+	prefix          bool
+	pairs           int
 }
 
 func run(o options) error {

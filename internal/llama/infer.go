@@ -48,6 +48,9 @@ func newDecoder(c Config, w decoderWeights, pool *kernel.Pool, cache *Cache) *De
 	return d
 }
 
+// Config is the model's shape.
+func (d *Decoder) Config() Config { return d.config }
+
 // Span is a run of consecutive tokens of one sequence, and what is wanted of them: a whole
 // prompt, a part of one, one token of a completion, or a text to score.
 type Span struct {

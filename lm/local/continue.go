@@ -150,6 +150,11 @@ type Stats struct {
 	Preempted int64 // sequences put back because pages ran out
 	Steps     int64 // passes over the weights
 
+	// Floating-point operations of matrix products ([llama.Work]).
+	FLOPs       int64 // done
+	PrefixFLOPs int64 // of layers, not done because the prefix cache had the tokens
+	HeadFLOPs   int64 // of the head, not done because nobody wanted the predictions at computed tokens
+
 	Running int // sequences of the last step
 	Queued  int // requests that wait for a place
 	Pages   int // pages in use, cached prefixes included
@@ -160,6 +165,7 @@ type Stats struct {
 func (s Stats) Plus(o Stats) Stats {
 	return Stats{
 		Computed: s.Computed + o.Computed, Reused: s.Reused + o.Reused, Drawn: s.Drawn + o.Drawn, Preempted: s.Preempted + o.Preempted, Steps: s.Steps + o.Steps,
+		FLOPs: s.FLOPs + o.FLOPs, PrefixFLOPs: s.PrefixFLOPs + o.PrefixFLOPs, HeadFLOPs: s.HeadFLOPs + o.HeadFLOPs,
 		Running: s.Running + o.Running, Queued: s.Queued + o.Queued, Pages: s.Pages + o.Pages, Memory: s.Memory + o.Memory,
 	}
 }
@@ -170,6 +176,7 @@ func (m *Model) Stats() Stats {
 	pages := int(s.pagesUsed.Load())
 	return Stats{
 		Computed: s.computed.Load(), Reused: s.reused.Load(), Drawn: s.drawn.Load(), Preempted: s.preempted.Load(), Steps: s.steps.Load(),
+		FLOPs: s.flops.Load(), PrefixFLOPs: s.prefixFLOPs.Load(), HeadFLOPs: s.headFLOPs.Load(),
 		Running: int(s.runs.Load()), Queued: len(s.submit), Pages: pages, Memory: pages * llama.PageBytes(m.weights.Config),
 	}
 }

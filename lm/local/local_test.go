@@ -146,6 +146,8 @@ func TestResultsDependOnRequestsAlone(t *testing.T) {
 		{"eight workers", Options{Workers: 8}, 24},
 		{"small chunks", Options{Workers: 2, BatchTokens: 7}, 24},
 		{"three places", Options{Workers: 2, Sequences: 3, Queue: 1}, 24},
+		{"no prefix cache", Options{Workers: 2, NoPrefixCache: true}, 24},
+		{"no prefix cache, few pages", Options{Workers: 2, NoPrefixCache: true, KVBytes: 24 * llama.PageBytes(testWeights(t, 300).Config)}, 24},
 		{"few pages", Options{Workers: 2, KVBytes: 24 * llama.PageBytes(testWeights(t, 300).Config)}, 24},
 	} {
 		t.Run(c.name, func(t *testing.T) {

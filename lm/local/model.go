@@ -46,6 +46,9 @@ type Options struct {
 	// packed copy included (default 2 GiB, enough for about 268 million parameters). The weights
 	// of a larger one stay as its files hold them, mapped from disk.
 	Float32Bytes int64
+	// NoPrefixCache computes every prompt from its first token, as if nothing had been computed
+	// before: to see what the cache saves.
+	NoPrefixCache bool
 	// Queue is the most requests that wait for a place; further callers block (default 4096).
 	Queue int
 }

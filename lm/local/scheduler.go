@@ -15,6 +15,7 @@ type scheduler struct {
 	cache   *llama.Cache
 	codec   *codec
 	opts    Options
+	work    llama.Work
 	tree    *prefixTree
 
 	submit chan *sequence // the queue
@@ -38,9 +39,10 @@ type result struct {
 	err      error
 }
 
-// counters are what a model has done so far, in tokens.
+// counters are what a model has done so far; see Stats.
 type counters struct {
 	computed, reused, drawn, preempted, steps atomic.Int64
+	flops, prefixFLOPs, headFLOPs             atomic.Int64
 	runs, pagesUsed                           atomic.Int64 // now: running sequences, pages in use
 }
 
@@ -52,7 +54,7 @@ type pendingPage struct {
 
 func newScheduler(e *Engine, d *llama.Decoder, cache *llama.Cache, c *codec, o Options) *scheduler {
 	return &scheduler{
-		engine: e, decoder: d, cache: cache, codec: c, opts: o, tree: newPrefixTree(cache),
+		engine: e, decoder: d, cache: cache, codec: c, opts: o, work: d.Config().Work(), tree: newPrefixTree(cache),
 		submit: make(chan *sequence, o.Queue), quit: make(chan struct{}), ended: make(chan struct{}),
 		pending: map[pendingPage]bool{},
 	}
@@ -160,10 +162,7 @@ func (s *scheduler) step() {
 	})
 	s.steps.Add(1)
 	for i, q := range s.active {
-		s.computed.Add(int64(len(q.span.Tokens)))
-		if q.span.WantLogits {
-			s.drawn.Add(1)
-		}
+		s.count(&q.span)
 		s.remember(q)
 		if s.results[i].finished {
 			s.release(q)
@@ -171,6 +170,18 @@ func (s *scheduler) step() {
 		}
 	}
 	s.running = slices.DeleteFunc(s.running, func(q *sequence) bool { return q.node == nil })
+}
+
+// count adds what a span took, and what it did not: the predictions at its other tokens.
+func (s *scheduler) count(p *llama.Span) {
+	n, predictions := len(p.Tokens), len(p.Targets)
+	if p.WantLogits {
+		predictions++
+		s.drawn.Add(1)
+	}
+	s.computed.Add(int64(n))
+	s.flops.Add(s.work.Tokens(p.Start, p.Start+n) + int64(predictions)*s.work.Head)
+	s.headFLOPs.Add(int64(max(0, n-predictions)) * s.work.Head)
 }
 
 // plan chooses the tokens of the next step, in order of admission, and finds pages for them.
@@ -206,10 +217,10 @@ func (s *scheduler) plan() {
 
 // reuse takes the pages that the tree has of q's next tokens.
 func (s *scheduler) reuse(q *sequence) {
-	if q.computed != q.node.depth*llama.PageTokens || q.computed+llama.PageTokens > q.reusable() {
+	if s.opts.NoPrefixCache || q.computed != q.node.depth*llama.PageTokens || q.computed+llama.PageTokens > q.reusable() {
 		return
 	}
-	start := q.node
+	start, from := q.node, q.computed
 	for q.computed+llama.PageTokens <= q.reusable() {
 		next := q.node.children[q.page(q.node.depth)]
 		if next == nil {
@@ -220,16 +231,17 @@ func (s *scheduler) reuse(q *sequence) {
 		q.pages = append(q.pages, next.page)
 		q.node = next
 		q.computed += llama.PageTokens
-		s.reused.Add(llama.PageTokens)
 	}
 	if q.node != start {
 		s.tree.touch(q.node)
+		s.reused.Add(int64(q.computed - from))
+		s.prefixFLOPs.Add(s.work.Tokens(from, q.computed))
 	}
 }
 
 // firstPage is the next page of q, if others could share it.
 func (s *scheduler) firstPage(q *sequence) (pendingPage, bool) {
-	if end := (q.node.depth + 1) * llama.PageTokens; end > q.reusable() {
+	if end := (q.node.depth + 1) * llama.PageTokens; s.opts.NoPrefixCache || end > q.reusable() {
 		return pendingPage{}, false
 	}
 	return pendingPage{q.node, q.page(q.node.depth)}, true
@@ -272,6 +284,9 @@ func (s *scheduler) provide(q *sequence, n int) bool {
 // remember puts the full pages of q into the tree. Where the tree has the same page
 // already, q gives up its own.
 func (s *scheduler) remember(q *sequence) {
+	if s.opts.NoPrefixCache {
+		return
+	}
 	start := q.node
 	for (q.node.depth+1)*llama.PageTokens <= q.computed {
 		i := q.node.depth
