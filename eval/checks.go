@@ -50,6 +50,13 @@ const (
 
 // checks adds the tests that need no further model call.
 func (e *Evaluation) checks(in Input) {
+	e.pairedTests(in)
+	e.winChecks(in)
+	e.reliability(in)
+}
+
+// pairedTests compares the models with each other.
+func (e *Evaluation) pairedTests(in Input) {
 	e.winCells(in)
 	last := len(in.Models) - 1
 	for _, what := range []string{QExperimental, QExperimental + "/" + Top1, QRandom, OverRandom, PositiveExperiment, Wins} {
@@ -69,6 +76,10 @@ func (e *Evaluation) checks(in Input) {
 			}
 		}
 	}
+}
+
+// winChecks says what else can be said of the win rates.
+func (e *Evaluation) winChecks(in Input) {
 	for _, w := range e.Result.WinRate {
 		if w.N == 0 {
 			continue
@@ -81,6 +92,17 @@ func (e *Evaluation) checks(in Input) {
 		power := stats.PowerOf(est, est.N)
 		check.Tells, check.Detects = power.HalfWidth, power.Detectable
 		e.Result.WinChecks = append(e.Result.WinChecks, check)
+	}
+}
+
+// reliability measures the reward on the test split, where nothing is trained on it.
+func (e *Evaluation) reliability(in Input) {
+	neg := e.cells[cellKey{in.Models[0].Name, Negative, All}]
+	for m, model := range in.Models {
+		r := ReliabilityOf(model.Name, in.Test.Name, in.Config.Seed, in.Truth, e.Rated[m], func(i int) (float64, bool) { return neg.value[i], neg.ok[i] })
+		if r.Pairs > 0 {
+			e.Result.Reliability = append(e.Result.Reliability, r)
+		}
 	}
 }
 

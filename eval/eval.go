@@ -45,6 +45,8 @@ type Input struct {
 	Baselines    []Model                             // further policies that respond on m0's conversations, to be compared with
 	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
 	Resamples    int                                 // of every bootstrap; 0 = 10,000
+	Credit       bool                                // score the gold after every turn: one call more for each turn but the last
+	Rater        Rater                               // general and specific tasks apart; nil = not
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
 }
 
@@ -96,13 +98,16 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 		e.Rated = append(e.Rated, rated)
 		e.count(rated)
 	}
-	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines} {
+	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines, e.credit} {
 		if err := step(ctx, in); err != nil {
 			return nil, err
 		}
 	}
 	e.questions(in)
 	e.checks(in)
+	if err := e.taskKinds(ctx, in); err != nil {
+		return nil, err
+	}
 	e.record(in)
 	e.audit(in)
 	e.Result.Shapes = Shapes(e.Result, nil)

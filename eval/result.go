@@ -37,10 +37,13 @@ type Result struct {
 
 	// What follows came with later versions of the program and may be absent.
 
-	Paired    []Paired         `json:"paired,omitempty"`
-	WinChecks []WinCheck       `json:"win_checks,omitempty"`
-	Judges    []judge.Audit    `json:"judges,omitempty"`
-	Agreement *judge.Agreement `json:"agreement,omitempty"` // of several judges
+	Paired      []Paired         `json:"paired,omitempty"`
+	WinChecks   []WinCheck       `json:"win_checks,omitempty"`
+	Judges      []judge.Audit    `json:"judges,omitempty"`
+	Agreement   *judge.Agreement `json:"agreement,omitempty"`   // of several judges
+	Reliability []Reliability    `json:"reliability,omitempty"` // of the reward, on the test split and in training
+	Credit      []Credit         `json:"credit,omitempty"`      // what questions were worth
+	TaskKinds   *TaskKinds       `json:"task_kinds,omitempty"`  // general and specific tasks apart
 }
 
 // GoldLogProb is a mean of log p_{Q_BASE}(gold | context) over pairs, in nats.

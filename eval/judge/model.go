@@ -73,7 +73,7 @@ func (j ModelJudge) Compare(ctx context.Context, c Comparison) (Opinion, error) 
 			}
 		}
 		next, sampling = chat, j.Sampling
-		if visible := withoutThoughts(out.Text); visible != "" {
+		if visible := Visible(out.Text); visible != "" {
 			next = append(slices.Clone(chat), lm.Message{Role: lm.Assistant, Content: visible}, lm.Message{Role: lm.User, Content: again})
 		} else {
 			sampling.Temperature = max(sampling.Temperature, warmer)

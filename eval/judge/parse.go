@@ -30,7 +30,7 @@ const (
 // A line that offers both ("Final Response: A" or "Final Response: B") is an echo of the
 // question, not an answer; "A" as an article ("A better reply is …") is none either.
 func Parse(text string) (Verdict, Reason) {
-	text = withoutThoughts(text)
+	text = Visible(text)
 	if len(text) > longestText {
 		text = strings.ToValidUTF8(text[len(text)-longestText:], "")
 	}
@@ -59,9 +59,9 @@ var (
 	control      = regexp.MustCompile(`<\|[^|<>]{1,40}\|>|</s>|<end_of_turn>`)
 )
 
-// withoutThoughts is what a model says to others: the text after the last closed thought.
+// Visible is what a model says to others: the text after the last closed thought.
 // Thoughts that were never closed, because the text was cut, leave nothing of what follows.
-func withoutThoughts(text string) string {
+func Visible(text string) string {
 	if at := finalChannel.FindAllStringIndex(text, -1); at != nil {
 		text = text[at[len(at)-1][1]:]
 	} else if at := channel.FindStringIndex(text); at != nil {
