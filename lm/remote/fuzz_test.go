@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"stargate/lm"
@@ -51,7 +52,7 @@ func checkReply(t *testing.T, r reply, err error) {
 }
 
 func fuzzClient(s Server) *Client {
-	return &Client{role: Role{Model: "m"}.withDefaults(), facts: Facts{Server: s, Model: "m"}, dialect: dialects[s], counts: new(counts)}
+	return &Client{role: Role{Model: "m"}.withDefaults(), facts: Facts{Server: s, Model: "m"}, dialect: dialects[s], counts: new(counts), density: new(atomic.Int64), completed: new(atomic.Bool)}
 }
 
 func FuzzChatAnswer(f *testing.F) {
@@ -202,7 +203,7 @@ func TestModelNames(t *testing.T) {
 		asked, answered string
 		ok              bool
 	}{
-		{Hosted, "gpt-4o", "gpt-4o", true}, {Hosted, "gpt-4o", "gpt-4o-2024-08-06", true}, {Hosted, "gpt-4o", "gpt-4o-mini", false}, {Hosted, "gpt-4", "gpt-4.1", false},
+		{Hosted, "gpt-4o", "gpt-4o", true}, {Hosted, "gpt-4o", "gpt-4o-2024-08-06", true}, {Hosted, "gpt-4o", "gpt-4o-mini", false}, {Hosted, "gpt-4", "gpt-4.1", false}, {Hosted, "gpt-4", "gpt-4-0613", true}, {Claude, "claude-opus-4", "claude-opus-4-5", false},
 		{Hosted, "openai/gpt-4o", "gpt-4o-2024-08-06", true}, {Hosted, "openai/gpt-4o", "openai/gpt-4o", true}, {Hosted, "gpt-4o-2024-08-06", "gpt-4o", false},
 		{Claude, "claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022", true}, {Claude, "claude-3-5-sonnet-latest", "claude-3-5-haiku-20241022", false},
 		{VLLM, "m", "m", true}, {VLLM, "m", "m-2024", false}, {VLLM, "m", "", true}, {Ollama, "llama3", "llama3:latest", true}, {Ollama, "llama3", "llama3:70b", false},

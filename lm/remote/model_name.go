@@ -31,29 +31,41 @@ func (c *Client) checkModel(answered string) error {
 	if c.facts.Server == Ollama && answered == asked+":latest" {
 		return nil
 	}
-	if c.facts.Server == Hosted || c.facts.Server == Claude {
-		// Providers drop the maker ("openai/gpt-4o") and add a snapshot.
-		_, plain, ok := strings.Cut(asked, "/")
-		if !ok {
-			plain = asked
-		}
-		_, given, ok := strings.Cut(answered, "/")
-		if !ok {
-			given = answered
-		}
-		if given == plain || snapshotOf(given, plain) || plain == strings.TrimSuffix(given, "-latest") || strings.TrimSuffix(plain, "-latest") != plain && snapshotOf(given, strings.TrimSuffix(plain, "-latest")) {
-			return nil
-		}
+	if (c.facts.Server == Hosted || c.facts.Server == Claude) && sameHosted(withoutMaker(asked), withoutMaker(answered)) {
+		return nil
 	}
 	return fmt.Errorf("%w: %q was asked, %q answered; if that is the same model, list the name under answers_as", ErrWrongModel, asked, answered)
 }
 
-// snapshotOf says whether a name is another one with a date or version behind it: digits,
-// after a hyphen or an at sign.
+// withoutMaker drops what gateways put in front of a name: "openai/gpt-4o".
+func withoutMaker(name string) string {
+	if _, plain, ok := strings.Cut(name, "/"); ok {
+		return plain
+	}
+	return name
+}
+
+// sameHosted says whether a provider may answer with one name when asked for another: the
+// same, or a snapshot of it, where "-latest" stands for any.
+func sameHosted(asked, answered string) bool {
+	return answered == asked || snapshotOf(answered, strings.TrimSuffix(asked, "-latest"))
+}
+
+// snapshotOf says whether a name is another one with a date or a build behind it: at least
+// four digits after a hyphen or an at sign. Fewer are a version, which is another model.
 func snapshotOf(name, plain string) bool {
 	rest, ok := strings.CutPrefix(name, plain)
-	if !ok || len(rest) < 2 || rest[0] != '-' && rest[0] != '@' {
+	if !ok || rest == "" || rest[0] != '-' && rest[0] != '@' {
 		return false
 	}
-	return !strings.ContainsFunc(rest[1:], func(r rune) bool { return (r < '0' || r > '9') && r != '-' && r != '.' })
+	digits := 0
+	for _, r := range rest[1:] {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case r != '-' && r != '.':
+			return false
+		}
+	}
+	return digits >= 4
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -102,15 +103,26 @@ func parsePromptLogProbs(answer []byte, all []sequence) (reply, error) {
 	return r, nil
 }
 
-// lookUp is the log-probability of a token in an object keyed by token ids.
-func lookUp(entry json.RawMessage, id int32) (float64, error) {
+// lookUp is the log-probability of a token in an object keyed by token ids, which is valid
+// JSON.
+func lookUp(entry []byte, id int32) (float64, error) {
+	name := strconv.Itoa(int(id))
+	// Every server writes it like this. The quotes cannot be inside of a string, where they
+	// would be escaped.
+	if _, rest, ok := bytes.Cut(entry, []byte(`"`+name+`":{"logprob":`)); ok {
+		if end := bytes.IndexAny(rest, ",}"); end > 0 {
+			if lp, err := strconv.ParseFloat(string(rest[:end]), 64); err == nil {
+				return lp, nil
+			}
+		}
+	}
 	var of map[string]struct {
 		LogProb *float64 `json:"logprob"`
 	}
 	if err := json.Unmarshal(entry, &of); err != nil {
 		return 0, fmt.Errorf("%w: an entry that is no object of log-probabilities: %s", ErrScore, oneLine(entry))
 	}
-	found, ok := of[strconv.Itoa(int(id))]
+	found, ok := of[name]
 	if !ok {
 		return 0, fmt.Errorf("%w: there is no value for its id %d: %s", ErrScore, id, oneLine(entry))
 	}
