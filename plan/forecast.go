@@ -1,0 +1,336 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stargate"
+	"stargate/eval"
+	"stargate/lm/remote"
+	"stargate/prompt"
+)
+
+// The roles of a forecast: those of a run's ledger, and the trainer.
+const (
+	Questioner = "questioner"
+	Roleplayer = "roleplayer"
+	Scorer     = "scorer"
+	Judge      = "judge"
+	Oracle     = "oracle"
+	Trainer    = "trainer"
+)
+
+// Input is what a forecast is made from.
+type Input struct {
+	Config     stargate.Config // with the run's seed
+	Prompts    *prompt.Set
+	A, B, Test stargate.Split
+	Golds      bool // the pairs have gold responses; else they have texts of the length to expect, and the Oracle is in the forecast
+	WinPairs   int
+	Judges     int  // models that judge; 0 = the rubric of a known world, which costs nothing
+	Optimum    bool // a known world: the evaluation simulates a Questioner that knows what matters
+	Baselines  int  // further policies that respond in the evaluation (with response_preamble: 1)
+	Count      Counter
+	Shape      Shape
+	Prices     map[string]remote.Price // by role; none = nothing to pay
+	Rates      map[string]remote.Rate  // by role; hours are at least what they allow
+}
+
+// Line is what one role does in one stage.
+type Line struct {
+	Stage     string  `json:"stage"`
+	Role      string  `json:"role"`
+	Calls     int64   `json:"calls"`
+	TokensIn  int64   `json:"tokens_in"`
+	TokensOut int64   `json:"tokens_out"`
+	Cost      float64 `json:"cost"`
+	Hours     float64 `json:"hours"` // 0 = not known
+}
+
+// Forecast is what a run will cost.
+type Forecast struct {
+	Lines []Line          `json:"lines"`
+	Roles map[string]Line `json:"roles"` // totals
+	Total Line            `json:"total"`
+	Basis []string        `json:"basis"` // what the numbers rest on
+	Known bool            `json:"hours_known"`
+}
+
+// Make forecasts a run.
+func Make(in Input) (*Forecast, error) {
+	if err := in.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if n := len(in.Shape.Question); n < in.Config.MaxTurns {
+		return nil, fmt.Errorf("plan: the shape has %d turns, the run up to %d", n, in.Config.MaxTurns)
+	}
+	if len(in.A.Pairs) == 0 || len(in.Test.Pairs) == 0 {
+		return nil, errors.New("plan: no pairs")
+	}
+	f := &forecaster{in: in, out: &Forecast{Roles: map[string]Line{}}, static: map[string]static{}, golds: map[string]int{}}
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	if !in.Golds {
+		if err := f.oracle(); err != nil {
+			return nil, err
+		}
+	}
+	for n := 1; n <= in.Config.Iterations; n++ {
+		f.iteration(n)
+	}
+	if err := f.evaluation(); err != nil {
+		return nil, err
+	}
+	f.finish()
+	return f.out, nil
+}
+
+// forecaster adds up lines.
+type forecaster struct {
+	in     Input
+	out    *Forecast
+	static map[string]static // by pair
+	golds  map[string]int    // tokens, by pair
+}
+
+// read renders and counts what is known of every pair.
+func (f *forecaster) read() error {
+	for _, s := range []stargate.Split{f.in.A, f.in.B, f.in.Test} {
+		for _, p := range s.Pairs {
+			st, err := renderer{f.in.Prompts, f.in.Count, p}.first()
+			if err != nil {
+				return fmt.Errorf("plan: pair %s: %w", p.Key(), err)
+			}
+			f.static[p.Key()], f.golds[p.Key()] = st, f.in.Count.Text(p.Gold)
+		}
+	}
+	return nil
+}
+
+// sum is calls and tokens that are not whole yet.
+type sum struct{ calls, in, out float64 }
+
+func (s *sum) add(calls, in, out float64) {
+	s.calls, s.in, s.out = s.calls+calls, s.in+calls*in, s.out+calls*out
+}
+
+// conversations adds up a simulation of the pairs by one policy.
+func (f *forecaster) conversations(pairs []stargate.Pair, scope string) (q, h, scores sum) {
+	cfg, shape := f.in.Config, f.in.Shape
+	for _, p := range pairs {
+		st := f.static[p.Key()]
+		k := stargate.Length(cfg.Seed, scope, p.Key(), cfg.MaxTurns)
+		c := float64(cfg.Samples)
+		for t := range k {
+			q.add(c*shape.Question[t].Draws, float64(st.question)+shape.Question[t].Added, shape.Question[t].Out)
+			h.add(c*shape.Answer[t].Draws, float64(st.answer)+shape.Answer[t].Added, shape.Answer[t].Out)
+		}
+		scores.add(f.scored(), float64(st.response)+shape.Response[k-1].Added, float64(f.golds[p.Key()]))
+	}
+	return q, h, scores
+}
+
+// scored is how many different conversations of a pair are scored.
+func (f *forecaster) scored() float64 {
+	return max(1, float64(f.in.Config.Samples)*f.in.Shape.Complete*f.in.Shape.Distinct)
+}
+
+func (f *forecaster) iteration(n int) {
+	cfg, shape := f.in.Config, f.in.Shape
+	split := f.in.A
+	if n%2 == 0 {
+		split = f.in.B
+	}
+	stage := fmt.Sprintf("iteration %d", n)
+	q, h, scores := f.conversations(split.Pairs, stage)
+	f.line(stage+": simulate", Questioner, q, f.perTurn(h.calls, 2))
+	f.line(stage+": simulate", Roleplayer, h, f.perTurn(h.calls, 2))
+	f.line(stage+": select", Scorer, scores, per(shape.Seconds.Score, shape.Seconds.Scores, scores.calls))
+	var r, tuned sum
+	for _, p := range split.Pairs {
+		k := stargate.Length(cfg.Seed, stage, p.Key(), cfg.MaxTurns)
+		context := float64(f.static[p.Key()].response) + shape.Response[k-1].Added
+		target := 0.0
+		switch cfg.TrainOn {
+		case stargate.OwnResponse:
+			target = shape.Response[k-1].Out
+			r.add(float64(cfg.TopK), context, target)
+		case stargate.GoldResponse:
+			target = float64(f.golds[p.Key()])
+		}
+		tuned.add(float64(cfg.TopK), (context+target)*float64(cfg.Tune.Epochs)*(1-cfg.Tune.HeldOut), 0)
+	}
+	if r.calls > 0 {
+		f.line(stage+": respond", Questioner, r, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls))
+	}
+	hours := per(shape.Seconds.Tune, shape.Seconds.TunedTokens, tuned.in*shape.In.of(Scorer))
+	f.line(stage+": tune", Trainer, sum{1, tuned.in * shape.In.of(Scorer), 0}, hours)
+}
+
+func (f *forecaster) evaluation() error {
+	cfg, shape, pairs := f.in.Config, f.in.Shape, f.in.Test.Pairs
+	models := float64(cfg.Iterations + 1)
+	q, h, scores := f.conversations(pairs, eval.Scope)
+	f.line("evaluation: simulate", Questioner, q.times(models), f.perTurn(h.calls*models, 2))
+	f.line("evaluation: simulate", Roleplayer, h.times(models), f.perTurn(h.calls*models, 2))
+	all := scores.times(models)
+	var controls, told, random sum
+	byTask := map[string]int{}
+	for _, p := range pairs {
+		byTask[p.Task.ID]++
+	}
+	byLength := make([][]stargate.Pair, cfg.MaxTurns)
+	for _, p := range pairs {
+		st, gold := f.static[p.Key()], float64(f.golds[p.Key()])
+		k := stargate.Length(cfg.Seed, eval.Scope, p.Key(), cfg.MaxTurns)
+		byLength[k-1] = append(byLength[k-1], p)
+		controls.add(1, float64(st.response), gold)
+		controls.add(1, float64(st.knowing), gold)
+		told.add(models*f.scored(), float64(st.knowing)+shape.Knowing[k-1], gold)
+		if byTask[p.Task.ID] > 1 {
+			random.add(models*f.scored(), float64(st.response)+shape.Response[k-1].Added, gold)
+		}
+	}
+	for _, s := range []sum{controls, told, random} {
+		all.calls, all.in, all.out = all.calls+s.calls, all.in+s.in, all.out+s.out
+	}
+	f.line("evaluation: gold log-probabilities", Scorer, all, per(shape.Seconds.Score, shape.Seconds.Scores, all.calls))
+	if f.in.Optimum {
+		f.line("evaluation: optimum", Roleplayer, h, f.perTurn(h.calls, 1))
+		f.line("evaluation: optimum", Scorer, scores, per(shape.Seconds.Score, shape.Seconds.Scores, scores.calls))
+	}
+	return f.wins(byLength, models)
+}
+
+// wins adds up the responses and verdicts of the win rates: as many pairs of each length.
+func (f *forecaster) wins(byLength [][]stargate.Pair, models float64) error {
+	cfg, shape, in := f.in.Config, f.in.Shape, f.in
+	var r, v sum
+	for k := 1; k <= cfg.MaxTurns; k++ {
+		share := in.WinPairs*k/cfg.MaxTurns - in.WinPairs*(k-1)/cfg.MaxTurns
+		of := byLength[k-1]
+		n := float64(min(share, len(of)))
+		for _, p := range of { // any of them may be drawn
+			weight := n / float64(len(of))
+			r.add(weight*(models+float64(in.Baselines)), float64(f.static[p.Key()].response)+shape.Response[k-1].Added, shape.Response[k-1].Out)
+			chat, err := in.Prompts.Judge(p.Persona.Name, p.Persona.Text, p.Task.Text, "", "")
+			if err != nil {
+				return err
+			}
+			const orders = 2
+			v.add(weight*(models-1+float64(in.Baselines))*orders*float64(in.Judges), float64(in.Count.Chat(chat))+2*shape.Response[k-1].Out, shape.Judge)
+		}
+	}
+	f.line("evaluation: win rates", Questioner, r, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls))
+	if in.Judges > 0 {
+		f.line("evaluation: win rates", Judge, v, per(shape.Seconds.Judge, shape.Seconds.Verdicts, v.calls))
+	}
+	return nil
+}
+
+// oracle adds up the gold responses, which are still to be made.
+func (f *forecaster) oracle() error {
+	var g sum
+	for _, s := range []stargate.Split{f.in.A, f.in.B, f.in.Test} {
+		for _, p := range s.Pairs {
+			chat, err := f.in.Prompts.Oracle(p.Persona.Name, p.Persona.Text, p.Task.Text)
+			if err != nil {
+				return err
+			}
+			g.add(1, float64(f.in.Count.Chat(chat)), float64(f.golds[p.Key()]))
+		}
+	}
+	f.line("data: gold responses", Oracle, g, 0)
+	return nil
+}
+
+func (s sum) times(n float64) sum { return sum{s.calls * n, s.in * n, s.out * n} }
+
+// per is the hours of n calls, where a pilot made some in seconds.
+func per(seconds float64, made int, n float64) float64 {
+	if made == 0 {
+		return 0
+	}
+	return seconds / float64(made) * n / 3600
+}
+
+// perTurn is the hours of a simulation's turns, shared between its roles.
+func (f *forecaster) perTurn(turns, roles float64) float64 {
+	return per(f.in.Shape.Seconds.Simulate, f.in.Shape.Seconds.Turns, turns) / roles
+}
+
+// line adds a line. Its hours are at least what the role's rate allows.
+func (f *forecaster) line(stage, role string, s sum, hours float64) {
+	if s.calls == 0 {
+		return
+	}
+	in, out := s.in*f.in.Shape.In.of(role), s.out*f.in.Shape.Out.of(role)
+	if rate := f.in.Rates[role]; rate.Requests > 0 {
+		hours = max(hours, s.calls/rate.Requests/60)
+	}
+	if rate := f.in.Rates[role]; rate.Tokens > 0 {
+		hours = max(hours, (in+out)/rate.Tokens/60)
+	}
+	l := Line{Stage: stage, Role: role, Calls: whole(s.calls), TokensIn: whole(in), TokensOut: whole(out), Hours: hours}
+	l.Cost = f.in.Prices[role].Cost(l.TokensIn, l.TokensOut)
+	f.out.Lines = append(f.out.Lines, l)
+}
+
+func whole(v float64) int64 { return int64(v + 0.5) }
+
+func (f *forecaster) finish() {
+	f.out.Known = f.in.Shape.Pairs > 0
+	for _, l := range f.out.Lines {
+		t := f.out.Roles[l.Role]
+		t.Role = l.Role
+		t.add(l)
+		f.out.Roles[l.Role] = t
+		f.out.Total.add(l)
+		f.out.Known = f.out.Known && l.Hours > 0
+	}
+	f.out.Basis = []string{"tokens of prompts: " + f.in.Count.Name, "lengths: " + f.in.Shape.Source}
+	if !f.in.Shape.Calibrated {
+		f.out.Basis = append(f.out.Basis, "malformed turns and repeated calls: not known without a pilot, none assumed")
+	}
+	f.out.Basis = append(f.out.Basis, "all models speak as the base model does; hours add up stages and roles as if none overlapped")
+	if !f.out.Known {
+		f.out.Basis = append(f.out.Basis, "hours: only where a pilot or a rate limit tells; 0 is not known")
+	}
+}
+
+func (l *Line) add(m Line) {
+	l.Calls, l.TokensIn, l.TokensOut = l.Calls+m.Calls, l.TokensIn+m.TokensIn, l.TokensOut+m.TokensOut
+	l.Cost, l.Hours = l.Cost+m.Cost, l.Hours+m.Hours
+}
+
+// ErrTooMuch: a forecast exceeds the limits.
+var ErrTooMuch = errors.New("the run is forecast to exceed its limits")
+
+// Within checks a forecast against limits of money and tokens. It is a warning before a run
+// begins; what is hard is the budget of lm/remote.
+func (f *Forecast) Within(l remote.Limits) error {
+	tokens := f.Total.TokensIn + f.Total.TokensOut - f.Roles[Trainer].TokensIn
+	switch {
+	case l.Cost > 0 && f.Total.Cost > l.Cost:
+		return fmt.Errorf("%w: it costs about %.4g, and max_cost is %.4g", ErrTooMuch, f.Total.Cost, l.Cost)
+	case l.Tokens > 0 && tokens > l.Tokens:
+		return fmt.Errorf("%w: it takes about %d tokens, and max_tokens is %d", ErrTooMuch, tokens, l.Tokens)
+	}
+	return nil
+}
+
+// RoleNames are the roles of a forecast, the dearest first.
+func (f *Forecast) RoleNames() []string {
+	var names []string
+	for r := range f.Roles {
+		names = append(names, r)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		x, y := f.Roles[a], f.Roles[b]
+		return cmp.Or(cmp.Compare(y.Cost, x.Cost), cmp.Compare(y.TokensIn+y.TokensOut, x.TokensIn+x.TokensOut), cmp.Compare(a, b))
+	})
+	return names
+}

@@ -1,0 +1,234 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stargate"
+	"stargate/dataset"
+	"stargate/lm"
+	"stargate/lm/local"
+	"stargate/lm/remote"
+	"stargate/nano"
+	"stargate/plan"
+)
+
+// ForecastOptions are what a forecast is made of besides the run's own options.
+type ForecastOptions struct {
+	Options
+	Pilot      int                     // pairs to run for real in the run's directory; 0 = none
+	Lengths    plan.Lengths            // assumed without a pilot
+	Gold       int                     // tokens of a gold response, where they are still to be made
+	Characters float64                 // per token, where there is no tokenizer
+	Prices     map[string]remote.Price // by role, over those of the experiment
+}
+
+// Forecast says what a run will cost. Without a pilot no model is asked anything. A pilot is
+// the beginning of the run itself: its calls are in the run's ledger, and the run does not
+// make them again.
+func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
+	e, err := LoadExperiment(o.Experiment)
+	if err != nil {
+		return nil, err
+	}
+	in := plan.Input{Config: e.Algorithm, WinPairs: e.Evaluation.WinPairs, Prices: map[string]remote.Price{}, Rates: map[string]remote.Rate{}}
+	in.Config.Seed = o.Seed
+	if in.Config.ResponsePreamble {
+		in.Baselines = 1
+	}
+	if in.Prompts, err = LoadPrompts(e.Prompts, o.Source.PromptsDir); err != nil {
+		return nil, err
+	}
+	if in.Count, err = counter(e.Roles.Questioner, o.Source.ModelDir, o.Characters); err != nil {
+		return nil, err
+	}
+	splits, world, golds, err := forecastData(e, o, in.Count)
+	if err != nil {
+		return nil, err
+	}
+	in.A, in.B, in.Test, in.Golds, in.Optimum = splits.A, splits.B, splits.Test, golds, world
+	if !world || len(e.Roles.Judge) > 0 {
+		in.Judges = max(1, len(e.Roles.Judge))
+	}
+	s := &session{experiment: e}
+	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge} {
+		if p, ok := s.payee(role); ok {
+			in.Prices[role], in.Rates[role] = p.Price, p.Rate
+		}
+	}
+	maps.Copy(in.Prices, o.Prices)
+	if o.Pilot == 0 {
+		in.Shape, err = plan.Assume(in.Config, in.Prompts, in.Count, o.Lengths)
+	} else if !golds {
+		err = errors.New("a pilot scores gold responses: make them first, or forecast without --pilot")
+	} else {
+		in.Shape, err = pilot(ctx, o, in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return plan.Make(in)
+}
+
+// pilot runs some pairs as the run will, and keeps what it measured in the run's ledger.
+func pilot(ctx context.Context, o ForecastOptions, in plan.Input) (shape plan.Shape, err error) {
+	s, err := open(ctx, o.Options)
+	if err != nil {
+		return shape, err
+	}
+	defer s.close()
+	key := fmt.Sprintf("plan pilot 1 on %d pairs", o.Pilot)
+	if found, err := s.ledger.Get(ctx, key, &shape); err != nil || found {
+		return shape, err
+	}
+	before, err := s.spent(ctx)
+	if err != nil {
+		return shape, err
+	}
+	p := plan.PilotInput{Config: s.config, Prompts: s.prompts, Base: s.base, Roleplayer: s.roleplayer, A: s.data.A, Pairs: o.Pilot, Count: in.Count,
+		Observe: func(done, total int) { s.observe("pilot", done, total) }}
+	if in.Judges > 0 {
+		at := s.cast.judges[0]
+		p.Judge = s.ledger.Generator(s.role("judge"), at.digest, at.model)
+	}
+	if s.cast.weights != nil && s.experiment.Trainer.Command == nil {
+		p.Tune = s.cast.weights
+	}
+	if shape, err = plan.Pilot(ctx, p); err != nil {
+		return shape, err
+	}
+	after, err := s.spent(ctx)
+	if err != nil {
+		return shape, err
+	}
+	for role, a := range after {
+		b := before[role]
+		after[role] = plan.Spent{Calls: a.Calls - b.Calls, TokensIn: a.TokensIn - b.TokensIn, TokensOut: a.TokensOut - b.TokensOut}
+	}
+	if after[plan.Questioner].Calls < int64(shape.Seconds.Turns) {
+		shape.Source += ", part of it made before: the hours are too few"
+	}
+	if shape, err = plan.Calibrate(shape, s.config, s.prompts, in.Count, s.data.A, after); err != nil {
+		return shape, err
+	}
+	return shape, s.ledger.Put(ctx, key, shape)
+}
+
+// spent is what the roles of this run have taken so far.
+func (s *session) spent(ctx context.Context) (map[string]plan.Spent, error) {
+	totals, err := s.ledger.Totals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]plan.Spent{}
+	for _, t := range totals {
+		if role, own := s.ownRole(t.Role); own {
+			out[role] = plan.Spent{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut}
+		}
+	}
+	return out, nil
+}
+
+// counter counts with the questioner's own tokenizer where it is on this machine.
+func counter(p *Player, modelDir string, characters float64) (plan.Counter, error) {
+	var text *local.Text
+	var err error
+	switch {
+	case p != nil && p.isRemote() && p.Tokenizer == "":
+		return plan.Ratio(characters), nil
+	case p != nil && p.isRemote():
+		text, err = local.OpenText(p.Tokenizer)
+	case p != nil && p.Local != "":
+		text, err = local.OpenText(p.Local)
+	case modelDir != "":
+		text, err = local.OpenText(modelDir)
+	default:
+		files, bad := nano.ModelFS()
+		if bad != nil {
+			return plan.Counter{}, bad
+		}
+		text, err = local.OpenTextFS(files)
+	}
+	if err != nil {
+		return plan.Counter{}, err
+	}
+	tokens := func(s string) int { ids, _ := text.Tokens(s); return len(ids) }
+	return plan.Counter{Name: "the model's tokenizer", Text: tokens, Chat: func(c lm.Chat) int {
+		rendered, err := text.Render(c, true)
+		if err != nil { // a template that refuses a chat fails the run at its first call, with the reason
+			return 0
+		}
+		return tokens(rendered)
+	}}, nil
+}
+
+// forecastData are the splits of a run, with texts of the length to expect where there are
+// no gold responses yet.
+func forecastData(e Experiment, o ForecastOptions, count plan.Counter) (splits dataset.Splits, world, golds bool, err error) {
+	if o.Source.Gold != "" || o.Source.Tasks == "" {
+		d, err := loadData(e, o.Seed, o.Source)
+		return d.Splits, d.world != nil, true, err
+	}
+	name, text, err := readSource(o.Source.Tasks)
+	if err != nil {
+		return splits, false, false, fmt.Errorf("tasks: %w", err)
+	}
+	tasks, _, err := dataset.Tasks(name, text)
+	if err != nil {
+		return splits, false, false, fmt.Errorf("tasks: %w", err)
+	}
+	givenTasks, err := dataset.GivenTasks(name, text)
+	if err != nil {
+		return splits, false, false, fmt.Errorf("tasks: %w", err)
+	}
+	if o.Source.Personas == "" {
+		return splits, false, false, errors.New("give --personas too: their length decides the cost")
+	}
+	var names []string
+	if o.Source.Names != "" {
+		name, text, err := readSource(o.Source.Names)
+		if err != nil {
+			return splits, false, false, fmt.Errorf("names: %w", err)
+		}
+		if names, err = dataset.Names(name, text); err != nil {
+			return splits, false, false, fmt.Errorf("names: %w", err)
+		}
+	}
+	if name, text, err = readSource(o.Source.Personas); err != nil {
+		return splits, false, false, fmt.Errorf("personas: %w", err)
+	}
+	personas, _, err := dataset.Personas(name, text, names)
+	if err != nil {
+		return splits, false, false, fmt.Errorf("personas: %w", err)
+	}
+	givenPersonas, err := dataset.GivenPersonas(name, text)
+	if err != nil {
+		return splits, false, false, fmt.Errorf("personas: %w", err)
+	}
+	const sample = 40 // words
+	words := o.Gold * sample / max(1, count.Text(strings.Repeat("something ", sample)))
+	gold := expected(tasks, personas, strings.Repeat("something ", max(1, words)))
+	splits, err = dataset.MakeGiven(o.Seed, e.Data, givenTasks, givenPersonas, tasks, personas, gold)
+	return splits, false, false, err
+}
+
+func readSource(path string) (name string, text []byte, err error) {
+	text, err = os.ReadFile(path)
+	return filepath.Base(path), text, err
+}
+
+// expected stands for gold responses that are still to be made.
+func expected(tasks []stargate.Task, personas []stargate.Persona, text string) dataset.Gold {
+	gold := dataset.Gold{}
+	for _, t := range tasks {
+		for _, u := range personas {
+			gold[dataset.Fold(t.ID)+"/"+dataset.Fold(u.ID)] = text
+		}
+	}
+	return gold
+}
