@@ -1,4 +1,4 @@
-.PHONY: all check test race bench bench-prefix compat coverage fuzz soak slurm-test golden parity generate clean
+.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test golden parity generate clean
 
 all: check test
 
@@ -18,6 +18,12 @@ bench: ## one table: engine speed beside PyTorch and OpenBLAS (apt-get install p
 
 bench-prefix: ## operations and time that the prefix cache saves of a nano iteration
 	go run ./internal/bench -prefix
+
+bench-fleet: ## remote models: processor time a call, the share of a server's maximum, with and without barriers (docs/bench/fleet.md)
+	go test ./lm/remote/fleet -run '^$$' -bench Call -benchtime 50000x
+	go test ./lm/remote/fleet -run '^$$' -bench ShareOfMaximum -benchtime 1x
+	go test ./lm/remote/fleet -run '^$$' -bench StargateServe -benchtime 7x
+	STARGATE_SOAK=1 go test -count=1 -timeout 1h ./lm/remote/fleet -run 'TestNoBarriers|TestReachesTheServersMaximum|TestFaultsChangeNothing' -v
 
 compat: ## what is written, loaded by Hugging Face's libraries where they are installed
 	rm -rf bin/compat && go run ./internal/compat -out bin/compat

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,10 @@ func (p *play) barriers(t *testing.T) (selected []stargate.Selected) {
 // schedule with barriers has the same result later.
 func TestNoBarriers(t *testing.T) {
 	const want = 1.5
+	tasks, personas := 8, 6
+	if os.Getenv("STARGATE_SOAK") != "" {
+		tasks, personas = 24, 20
+	}
 	for _, c := range []struct {
 		name                           string
 		questioner, roleplayer, scorer string
@@ -213,7 +218,7 @@ func TestNoBarriers(t *testing.T) {
 				func(p *play, t *testing.T) []stargate.Selected { return p.run(t).Selected }, (*play).barriers,
 			} {
 				synctest.Test(t, func(t *testing.T) {
-					p := newPlay(t, 8, 6, c.questioner, c.roleplayer, c.scorer, nil)
+					p := newPlay(t, tasks, personas, c.questioner, c.roleplayer, c.scorer, nil)
 					began := time.Now()
 					selected[i] = schedule(p, t)
 					took[i] = time.Since(began)

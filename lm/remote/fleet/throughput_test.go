@@ -83,7 +83,7 @@ func TestReachesTheServersMaximum(t *testing.T) {
 		{"generation", 1, nil, "/v1/chat/completions", question, 5_000},
 		{"generation, a short queue", 1, func(o *simserver.Options) { o.Hardware.Queue = 8 }, "/v1/chat/completions", question, 5_000},
 		{"generation, a queue without end", 1, func(o *simserver.Options) { o.Hardware.Queue = 1 << 30 }, "/v1/chat/completions", question, 5_000},
-		{"generation, two servers", 2, nil, "/v1/chat/completions", question, 10_000},
+		{"generation, two servers", 2, nil, "/v1/chat/completions", question, 14_000},
 		{"scoring", 1, nil, "/v1/completions", score, 800},
 	} {
 		t.Run(c.name, func(t *testing.T) {
