@@ -23,7 +23,9 @@ import (
 
 // TestMain lets the test binary be the programs that the tests start.
 func TestMain(m *testing.M) {
-	switch {
+	switch program := filepath.Base(os.Args[0]); {
+	case program == "sbatch", program == "squeue", program == "scancel", program == "sacct":
+		os.Exit(fakeSlurm(program, os.Args[1:]))
 	case os.Getenv("FAKE_TRAINER") != "":
 		os.Exit(fakeTrainer(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
 	case os.Getenv("TRAIN_CHILD") != "":

@@ -3,7 +3,6 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -166,11 +165,6 @@ func squeue(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func onSlurm(c Config) Config {
-	c.Slurm = &Slurm{Options: map[string]string{"ntasks": "1"}, Poll: 100 * time.Millisecond}
-	return c
-}
-
 func TestSlurm(t *testing.T) {
 	cluster(t)
 	t.Run("a job trains", slurmTrains)
@@ -184,17 +178,6 @@ func TestSlurm(t *testing.T) {
 	t.Run("a job whose id was never written down", slurmLostID)
 	t.Run("options that Slurm refuses", slurmRefuses)
 	t.Run("a controller that goes and comes back", slurmRestarted)
-}
-
-func slurmTrains(t *testing.T) {
-	j := jobIn(t.TempDir())
-	r, err := train(t, t.Context(), onSlurm(fake("train")), j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(fiveSteps, r.Log); diff != "" {
-		t.Errorf("log, want -, got +:\n%s", diff)
-	}
 }
 
 // The built-in model is fine-tuned for real, in a job and here.
@@ -258,41 +241,6 @@ func slurmTunes(t *testing.T) {
 	t.Logf("%d steps, loss %.4f to %.4f, held out %.4f to %.4f; %v", len(there.Log.Steps), there.Log.Steps[0].Loss, there.Log.Steps[len(there.Log.Steps)-1].Loss, there.Log.EvalLossBase, there.Log.EvalLoss, notes)
 }
 
-func slurmRetries(t *testing.T) {
-	j, c := jobIn(t.TempDir()), onSlurm(fake("fail"))
-	c.Retries = 1
-	r, err := train(t, t.Context(), c, j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := starts(t, j); n != 2 {
-		t.Errorf("%d starts", n)
-	}
-	if diff := cmp.Diff(fiveSteps, r.Log); diff != "" {
-		t.Errorf("log, want -, got +:\n%s", diff)
-	}
-}
-
-// interrupted trains until the first loss comes, and then cancels.
-func interrupted(t *testing.T, c Config, j trainer.Job) *attempt {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	j.Observe = func(p trainer.Progress) {
-		if p.Loss > 0 {
-			cancel()
-		}
-	}
-	if _, err := train(t, ctx, c, j); !errors.Is(err, context.Canceled) {
-		t.Fatalf("%v, want the context's error", err)
-	}
-	a, err := lastAttempt(j.WorkDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
 func slurmCancel(t *testing.T) {
 	j := jobIn(t.TempDir())
 	a := interrupted(t, onSlurm(fake("silent")), j)
@@ -301,23 +249,6 @@ func slurmCancel(t *testing.T) {
 	}
 	if !a.launch.Over {
 		t.Error("the attempt is not over")
-	}
-}
-
-func slurmDetach(t *testing.T) {
-	j, c := jobIn(t.TempDir()), onSlurm(fake("slow"))
-	c.Slurm.Detach = true
-	a := interrupted(t, c, j)
-	if s := squeue(t, "--format=%T", "--jobs="+a.launch.ID); s != "RUNNING" {
-		t.Errorf("the job is %s", s)
-	}
-	appendFile(filepath.Join(j.WorkDir(), dataDir, "go"), "xxxxx")
-	r, err := train(t, t.Context(), c, j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(fiveSteps, r.Log); diff != "" || starts(t, j) != 1 {
-		t.Errorf("%d starts; log, want -, got +:\n%s", starts(t, j), diff)
 	}
 }
 
@@ -361,24 +292,6 @@ func slurmWaits(t *testing.T) {
 	}
 }
 
-func slurmKilled(t *testing.T) {
-	dir := t.TempDir()
-	j, c := jobIn(dir), onSlurm(fake("slow"))
-	killed(t, dir, c)
-	j.Observe = func(p trainer.Progress) {
-		if p.Loss > 0 {
-			appendFile(filepath.Join(j.WorkDir(), dataDir, "go"), "x")
-		}
-	}
-	r, err := train(t, t.Context(), c, j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(fiveSteps, r.Log); diff != "" || starts(t, j) != 1 {
-		t.Errorf("%d starts; log, want -, got +:\n%s", starts(t, j), diff)
-	}
-}
-
 // The submitter was killed between sbatch's answer and writing the id down, and the job has not
 // begun: only its name can find it.
 func slurmLostID(t *testing.T) {
@@ -419,15 +332,6 @@ func slurmLostID(t *testing.T) {
 	}
 	if n := starts(t, j); n != 1 {
 		t.Errorf("%d starts", n)
-	}
-}
-
-func slurmRefuses(t *testing.T) {
-	j, c := jobIn(t.TempDir()), onSlurm(fake("train"))
-	c.Slurm.Options["partition"] = "no-such"
-	_, err := train(t, t.Context(), c, j)
-	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("invalid partition")) {
-		t.Errorf("%v, want sbatch's reason", err)
 	}
 }
 

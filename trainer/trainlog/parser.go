@@ -240,11 +240,12 @@ func python(text string) map[string]any {
 	return raw
 }
 
-// Finite tells whether every loss of a log is a number.
+// Finite tells whether every loss of a log is a number, and every norm too: transformers prints
+// the last good loss in the place of NaN unless it is told not to.
 func Finite(log lm.TuneLog) bool {
 	bad := func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
 	for _, s := range log.Steps {
-		if bad(s.Loss) {
+		if bad(s.Loss) || math.IsNaN(s.GradNorm) {
 			return false
 		}
 	}
