@@ -81,8 +81,8 @@ func (p *postgres) migrations() (string, goose.Dialect) {
 	return "migrations/postgres", goose.DialectPostgres
 }
 
-func (p *postgres) encode(text string) string   { return escapeText(text) }
-func (p *postgres) decode(stored string) string { return unescapeText(stored) }
+func (p *postgres) encode(text string) string   { return EscapeText(text) }
+func (p *postgres) decode(stored string) string { return UnescapeText(stored) }
 
 func (p *postgres) begin(bool) []string { return []string{"BEGIN"} }
 func (p *postgres) end(bool) []string   { return []string{"COMMIT"} }

@@ -199,11 +199,11 @@ func TestEscapedTextRoundTrips(t *testing.T) {
 	awkward := rapid.StringOf(rapid.SampledFrom([]rune{0, dle, 'x', '0', 'f', utf8.RuneError, 'ü'}))
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(), anyBytes, awkward).Draw(t, "s")
-		e := escapeText(s)
+		e := EscapeText(s)
 		if !utf8.ValidString(e) || strings.ContainsRune(e, 0) {
 			t.Fatalf("%q became %q, which TEXT cannot hold", s, e)
 		}
-		if back := unescapeText(e); back != s {
+		if back := UnescapeText(e); back != s {
 			t.Fatalf("%q became %q and came back as %q", s, e, back)
 		}
 		if utf8.ValidString(s) && !strings.ContainsAny(s, "\x00\x10") && e != s {

@@ -15,8 +15,8 @@ import (
 //	a stray byte    DLE x and two hexadecimal digits
 const dle = '\x10'
 
-// escapeText makes any bytes fit a TEXT column.
-func escapeText(s string) string {
+// EscapeText makes any bytes fit a TEXT column.
+func EscapeText(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsAny(s, "\x00\x10") {
 		return s
 	}
@@ -39,8 +39,8 @@ func escapeText(s string) string {
 	return string(b)
 }
 
-// unescapeText is the inverse of escapeText; what escapeText cannot have written stays.
-func unescapeText(s string) string {
+// UnescapeText is the inverse of EscapeText; what EscapeText cannot have written stays.
+func UnescapeText(s string) string {
 	if strings.IndexByte(s, dle) < 0 {
 		return s
 	}
