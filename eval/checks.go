@@ -53,6 +53,7 @@ func (e *Evaluation) checks(in Input) {
 	e.pairedTests(in)
 	e.winChecks(in)
 	e.reliability(in)
+	e.diversity(in)
 }
 
 // pairedTests compares the models with each other.

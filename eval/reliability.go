@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"unicode"
 
 	"stargate"
 	"stargate/eval/stats"
@@ -354,10 +353,9 @@ func leaksOf(truth Truth, states Stated, p stargate.Pair, s stargate.Scored) map
 
 // grams are the runs of leakWords words in a text.
 func grams(text string) map[string]bool {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	set := map[string]bool{}
-	for i := 0; i+leakWords <= len(words); i++ {
-		set[strings.Join(words[i:i+leakWords], " ")] = true
+	for _, g := range ngrams(wordsIn(text), leakWords) {
+		set[g] = true
 	}
 	return set
 }

@@ -42,6 +42,7 @@ type Result struct {
 	Judges      []judge.Audit    `json:"judges,omitempty"`
 	Agreement   *judge.Agreement `json:"agreement,omitempty"`   // of several judges
 	Reliability []Reliability    `json:"reliability,omitempty"` // of the reward, on the test split and in training
+	Diversity   []Diversity      `json:"diversity,omitempty"`   // of questions
 	Credit      []Credit         `json:"credit,omitempty"`      // what questions were worth
 	TaskKinds   *TaskKinds       `json:"task_kinds,omitempty"`  // general and specific tasks apart
 }

@@ -5,6 +5,7 @@ import (
 
 	"stargate"
 	"stargate/dataset"
+	"stargate/eval/judge"
 	"stargate/experiment"
 	"stargate/lm/remote"
 )
@@ -28,6 +29,9 @@ type Evaluation struct {
 	WinPairs      int      `yaml:"win_pairs" json:"win_pairs"`             // pairs of the test split compared by the judge
 	ResponseModel string   `yaml:"response_model" json:"response_model"`   // "policy", or "base": Q_BASE answers on Q_η's conversations
 	Roleplayer    []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // else those of the training
+	Orders        string   `yaml:"orders" json:"orders,omitempty"`         // of two responses before a judge: "both" (a change of mind is a tie), or "authors" (compat: one, by coin flip; ties left out)
+	Credit        bool     `yaml:"credit" json:"credit,omitempty"`         // score the gold after every turn: what each question was worth
+	RateTasks     bool     `yaml:"rate_tasks" json:"rate_tasks,omitempty"` // the judge's model rates how specific tasks are
 }
 
 // LoadExperiment resolves an experiment by name or path, with ablations after "+".
@@ -46,6 +50,8 @@ func LoadExperiment(name string) (Experiment, error) {
 		return e, fmt.Errorf("experiment %s: evaluation: win_pairs is %d, want at least 1", full, e.Evaluation.WinPairs)
 	case e.Evaluation.ResponseModel != "policy" && e.Evaluation.ResponseModel != "base":
 		return e, fmt.Errorf("experiment %s: evaluation: response_model is %q, want \"policy\" or \"base\"", full, e.Evaluation.ResponseModel)
+	case e.Evaluation.Orders != "" && e.Evaluation.Orders != string(judge.Both) && e.Evaluation.Orders != string(judge.CoinFlip):
+		return e, fmt.Errorf("experiment %s: evaluation: orders is %q, want %q or %q", full, e.Evaluation.Orders, judge.Both, judge.CoinFlip)
 	case e.World != "" && e.World != "nano":
 		return e, fmt.Errorf("experiment %s: world %q is not built in; give your own with --world FILE", full, e.World)
 	}

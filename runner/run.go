@@ -9,7 +9,6 @@ import (
 
 	"stargate"
 	"stargate/eval"
-	"stargate/lm"
 	"stargate/lm/remote"
 	"stargate/prompt"
 	"stargate/report"
@@ -70,7 +69,7 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	in := eval.Input{
 		Experiment: s.experiment.Name,
 		Config:     s.config, Base: s.base, Models: policies, Roleplayer: s.evaluator, Test: s.data.Test,
-		Judge: s.judge(), WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
+		WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
 		Observe: func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) },
 	}
 	if s.config.ResponsePreamble {
@@ -78,6 +77,9 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	}
 	if s.data.world != nil {
 		in.Truth = s.data.world
+	}
+	if err := s.measures(&in); err != nil {
+		return nil, err
 	}
 	e, err := eval.Run(ctx, in)
 	if err != nil {
@@ -131,16 +133,6 @@ func (s *session) close() {
 	s.models.close()
 }
 
-// judge is who the experiment names; else the world's rubric, or without one the base model.
-func (s *session) judge() eval.Judge {
-	if s.data.world != nil && len(s.experiment.Roles.Judge) == 0 {
-		return eval.RubricJudge{Rubric: s.data.world}
-	}
-	at := s.cast.judges[0]
-	model := s.ledger.Generator(s.role("judge"), at.digest, at.model)
-	return eval.ModelJudge{Model: model, Prompts: s.prompts, Sampling: lm.Sampling{MaxTokens: s.config.Response.MaxTokens}}
-}
-
 // sampled is how many pairs of an iteration the page lets one read.
 const sampled = 24
 
@@ -184,6 +176,7 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 			t.Loss = append(t.Loss, step.Loss)
 		}
 		t.Relevant[0], t.Relevant[1] = eval.RelevantShare(truth, it.Candidates)
+		r.Reliability = append(r.Reliability, eval.ReliabilityOf(fmt.Sprintf("m%d", it.N-1), it.Split, s.config.Seed, truth, it.Candidates, nil))
 		r.Training = append(r.Training, t)
 	}
 	d.Test = report.TestOf(e, truth, sampled)

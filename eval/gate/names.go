@@ -20,6 +20,9 @@ const Last = "last"
 //	shape.{a,b,c,d,e,f}: true or false
 //	judge.judge.{n,invalid,refused,unparsable,flips,position,longer}, agreement.{alpha,ordinal}
 //	training.m2.{examples,eval_loss_before,eval_loss,margin,relevant,relevant_selected}
+//	reliability.test.m2.{margin,second,close,stable,by_chance,length_rank,sum_mean,sum_delta}, leak.test.m2["gold in an answer"].{all,selected}
+//	diversity.m2.{distinct1,distinct2,distinct3,self_bleu,effective,top_share,per_pair,attributes,malformed,alarms}
+//	credit.m2.{turn,kind}["1"].{gain,lower,upper,n}, general.m2.qa.{mean,lower,upper,n}, specific.…
 //	dropped["no-question"], redrawn["no-question"], calls.scorer.{made,tokens_in,tokens_out,cost}
 //
 // "last" stands for the last model everywhere.
@@ -98,6 +101,47 @@ func Of(r *eval.Result) Values {
 		}
 	}
 	v.judges(r)
+	for _, x := range r.Reliability {
+		for field, value := range map[string]float64{"margin": x.Margin, "second": x.Second, "close": x.Close, "stable": x.Stable, "by_chance": x.ByChance, "length_rank": x.LengthRank} {
+			put(value, x.Model, []string{"reliability", x.Split}, field)
+		}
+		for field, value := range map[string]*float64{"sum_mean": x.SumMean, "sum_delta": x.SumDelta} {
+			if value != nil {
+				put(*value, x.Model, []string{"reliability", x.Split}, field)
+			}
+		}
+		for _, l := range x.Leaks {
+			v.set(l.All, "leak", x.Split, x.Model, l.Kind, "all")
+			v.set(l.Selected, "leak", x.Split, x.Model, l.Kind, "selected")
+		}
+	}
+	for _, d := range r.Diversity {
+		bad := 0.0
+		for _, share := range d.Malformed {
+			bad += share
+		}
+		for field, value := range map[string]float64{"distinct1": d.Distinct1, "distinct2": d.Distinct2, "distinct3": d.Distinct3, "self_bleu": d.SelfBLEU, "effective": d.Effective, "top_share": d.TopShare, "per_pair": d.PerPair, "malformed": bad, "alarms": float64(len(d.Alarms))} {
+			put(value, d.Model, []string{"diversity"}, field)
+		}
+		if d.Attributes != nil {
+			put(*d.Attributes, d.Model, []string{"diversity"}, "attributes")
+		}
+	}
+	for _, c := range r.Credit {
+		for field, value := range map[string]float64{"gain": c.Gain, "lower": c.Low, "upper": c.High, "n": float64(c.N)} {
+			v.set(value, "credit", c.Model, c.By, c.Key, field)
+			if c.Model == last {
+				v.set(value, "credit", Last, c.By, c.Key, field)
+			}
+		}
+	}
+	if r.TaskKinds != nil {
+		for _, row := range r.TaskKinds.Rows {
+			for field, value := range map[string]float64{"mean": row.Mean, "lower": row.Low, "upper": row.High, "n": float64(row.N)} {
+				v.set(value, row.Kind, row.Model, name(row.What), field)
+			}
+		}
+	}
 	for what, counts := range map[string]map[string]int{"dropped": r.Dropped, "redrawn": r.Redrawn} {
 		for flaw, n := range counts {
 			v.set(float64(n), what, flaw)
