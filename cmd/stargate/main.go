@@ -60,7 +60,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	audit := auditCommand()
 	audit.AddCommand(auditDataCommand())
 	root.AddCommand(serveCommand(), audit, ablateCommand(), exportCommand())
-	root.AddCommand(tuneCommand())
+	root.AddCommand(tuneCommand(), ledgerCommand())
 	root.AddCommand(compareCommand(), gateCommand(), rateCommand())
 	root.AddCommand(dataCommand())
 	err := root.ExecuteContext(ctx)

@@ -171,18 +171,18 @@ func TestLargeShards(t *testing.T) {
 			}
 			return list
 		}
-		large := rows(12 << 20)
+		large := rows(9 << 20)
 		e, err := shard.Publish(ctx, again(), "large", 0, large)
-		if err != nil || e.Bytes < 11<<20 {
+		if err != nil || e.Bytes < 8<<20 {
 			t.Fatalf("%+v, %v", e, err)
 		}
 		if same, err := shard.Publish(ctx, again(), "large", 0, large); err != nil || same != e {
 			t.Errorf("again: %+v, %v", same, err)
 		}
-		if _, err := shard.Publish(ctx, again(), "large", 0, rows(12<<20)); !errors.Is(err, shard.ErrConflict) {
+		if _, err := shard.Publish(ctx, again(), "large", 0, rows(9<<20)); !errors.Is(err, shard.ErrConflict) {
 			t.Errorf("another one: %v", err)
 		}
-		if _, err := shard.Publish(ctx, again(), "large", 1, rows(20<<20)); !errors.Is(err, shard.ErrTooLarge) {
+		if _, err := shard.Publish(ctx, again(), "large", 1, rows(17<<20)); !errors.Is(err, shard.ErrTooLarge) {
 			t.Errorf("too large: %v", err)
 		}
 	})
