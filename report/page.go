@@ -49,6 +49,7 @@ type view struct {
 	RedrawnBy  []kindRow
 	Calls      []callRow
 	Groups     []group
+	Evidence   []evidence
 	Provenance Provenance
 }
 
@@ -89,7 +90,7 @@ func newView(d Data) (view, error) {
 		Curves: curves(d.Result), Train: trainRows(d), Dropped: countRows(d.Result.Dropped), Redrawn: countRows(d.Result.Redrawn),
 		DroppedBy: kindRows(d.Iterations, func(it IterationView) map[string]int { return it.Dropped }),
 		RedrawnBy: kindRows(d.Iterations, func(it IterationView) map[string]int { return it.Redrawn }),
-		Calls:     callRows(d.Result), Groups: groups(d), Provenance: d.Provenance,
+		Calls:     callRows(d.Result), Groups: groups(d), Evidence: evidenceOf(d.Result), Provenance: d.Provenance,
 	}
 	v.Optimum, v.ByTurns = optimumRows(d.Result), goldByTurns(d.Result)
 	v.Wins, v.WinTurns = winRows(d.Result)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"stargate/lm"
 	"stargate/lm/local"
@@ -25,6 +28,7 @@ type seat struct {
 	player Player
 	model  lm.Generator
 	digest string // of everything that determines what it says
+	role   string // in the ledger and the report: "judge", or "judge (gpt)" where there are several
 }
 
 type scorerSeat struct {
@@ -41,16 +45,16 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 	if err := c.scores(ctx, s); err != nil {
 		return err
 	}
-	if c.roleplayers, err = c.seats(ctx, s, "roles: roleplayer", roles.Roleplayer); err != nil {
+	if c.roleplayers, err = c.seats(ctx, s, "roles: ", "roleplayer", roles.Roleplayer); err != nil {
 		return err
 	}
 	c.evaluators = c.roleplayers
 	if others := s.experiment.Evaluation.Roleplayer; len(others) > 0 {
-		if c.evaluators, err = c.seats(ctx, s, "evaluation: roleplayer", others); err != nil {
+		if c.evaluators, err = c.seats(ctx, s, "evaluation: ", "roleplayer", others); err != nil {
 			return err
 		}
 	}
-	c.judges, err = c.seats(ctx, s, "roles: judge", roles.Judge)
+	c.judges, err = c.seats(ctx, s, "roles: ", "judge", roles.Judge)
 	return err
 }
 
@@ -107,6 +111,22 @@ func (c *cast) scores(ctx context.Context, s *session) error {
 	return nil
 }
 
+// payees are the players that servers play, by role.
+func (c *cast) payees(e Experiment) map[string]Player {
+	out := map[string]Player{"rater": c.judges[0].player}
+	for _, at := range slices.Concat(c.roleplayers, c.evaluators, c.judges) {
+		out[at.role] = at.player
+	}
+	if q := e.Roles.Questioner; q != nil {
+		out["questioner"], out["scorer"] = *q, *q
+	}
+	if p := e.Roles.Scorer; p != nil {
+		out["scorer"] = *p
+	}
+	maps.DeleteFunc(out, func(_ string, p Player) bool { return !p.isRemote() })
+	return out
+}
+
 // digests are those of the roles that the base model does not play, by role: a part of the
 // run's identity.
 func (c *cast) digests(e Experiment) map[string][]string {
@@ -125,4 +145,17 @@ func (c *cast) digests(e Experiment) map[string][]string {
 		out["scorer"] = []string{c.scorer.digest}
 	}
 	return out
+}
+
+// name is a player's name in reports: its own, its model's, or its number.
+func (at seat) name(i int) string {
+	switch p := at.player; {
+	case p.Name != "":
+		return p.Name
+	case p.Model != "":
+		return p.Model
+	case p.Local != "":
+		return filepath.Base(p.Local)
+	}
+	return fmt.Sprintf("no. %d", i+1)
 }

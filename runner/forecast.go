@@ -55,9 +55,8 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 	if !world || len(e.Roles.Judge) > 0 {
 		in.Judges = max(1, len(e.Roles.Judge))
 	}
-	s := &session{experiment: e}
 	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge} {
-		if p, ok := s.payee(role); ok {
+		if p, ok := e.payee(role); ok {
 			in.Prices[role], in.Rates[role] = p.Price, p.Rate
 		}
 	}

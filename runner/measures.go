@@ -36,12 +36,7 @@ func (s *session) panel() judge.Panel {
 	var panel judge.Panel
 	used := map[string]bool{}
 	for i, at := range s.cast.judges {
-		name := at.player.Name
-		for _, other := range []string{at.player.Model, at.player.Local, "judge"} {
-			if name == "" {
-				name = other
-			}
-		}
+		name := at.name(i)
 		if used[name] {
 			name = fmt.Sprintf("%s %d", name, i+1)
 		}
@@ -52,7 +47,7 @@ func (s *session) panel() judge.Panel {
 				self = model
 			}
 		}
-		model := s.ledger.Generator(s.role("judge"), at.digest, at.model)
+		model := s.ledger.Generator(s.role(at.role), at.digest, at.model)
 		panel = append(panel, judge.Named{Name: name, Self: self, Judge: judge.ModelJudge{Model: model, Prompts: s.prompts, Sampling: s.judging()}})
 	}
 	return panel

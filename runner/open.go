@@ -89,10 +89,10 @@ func open(ctx context.Context, o Options) (_ *session, err error) {
 		return nil, err
 	}
 	s.base = stargate.NewBase(base, s.prompts)
-	if s.roleplayer, err = s.play("roleplayer", s.cast.roleplayers); err != nil {
+	if s.roleplayer, err = s.play(s.cast.roleplayers); err != nil {
 		return nil, err
 	}
-	s.evaluator, err = s.play("roleplayer", s.cast.evaluators)
+	s.evaluator, err = s.play(s.cast.evaluators)
 	return s, err
 }
 
@@ -127,6 +127,7 @@ func (s *session) openLedger(share string) (err error) {
 // countSpent puts what earlier sessions paid for on the accounts of the roles that servers
 // play.
 func (s *session) countSpent(ctx context.Context) error {
+	payees := s.cast.payees(s.experiment)
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {
 		return err
@@ -136,36 +137,9 @@ func (s *session) countSpent(ctx context.Context) error {
 		if !own {
 			continue
 		}
-		if p, ok := s.payee(role); ok {
+		if p, ok := payees[role]; ok {
 			s.budget.Account(role, p.Price).Add(remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
 		}
 	}
 	return nil
-}
-
-// payee is the server that plays a role; the first where there are several.
-func (s *session) payee(role string) (Player, bool) {
-	r := s.experiment.Roles
-	var p *Player
-	switch first := func(players []Player) *Player {
-		if len(players) == 0 {
-			return r.Questioner
-		}
-		return &players[0]
-	}; role {
-	case "questioner":
-		p = r.Questioner
-	case "scorer":
-		if p = r.Scorer; p == nil {
-			p = r.Questioner
-		}
-	case "roleplayer":
-		p = first(r.Roleplayer)
-	case "judge":
-		p = first(r.Judge)
-	}
-	if p == nil || !p.isRemote() {
-		return Player{}, false
-	}
-	return *p, true
 }

@@ -86,7 +86,7 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 		if err != nil {
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}
-		return seat{p, client, client.Digest()}, nil
+		return seat{player: p, model: client, digest: client.Digest()}, nil
 	case p.Rule != nil && s.data.world == nil:
 		return seat{}, fmt.Errorf("%s: a rule can play only in a world whose truth is known; give a model (local: DIR)", role)
 	case p.Rule != nil:
@@ -95,32 +95,35 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 			return seat{}, fmt.Errorf("%s: rule: %w", role, err)
 		}
 		d, err := digest([]any{"rule", 1, string(r.World.Source()), p.Rule})
-		return seat{p, r, d}, err
+		return seat{player: p, model: r, digest: d}, err
 	case p.Local != "":
 		m, err := openBase(p.Local, s.models.engine)
 		if err != nil {
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}
 		s.models.open = append(s.models.open, m)
-		return seat{p, m, m.Digest()}, nil
+		return seat{player: p, model: m, digest: m.Digest()}, nil
 	}
-	return seat{p, c.questioner.model, c.questioner.digest}, nil
+	p.Role = c.questioner.player.Role // whose server is paid
+	return seat{player: p, model: c.questioner.model, digest: c.questioner.digest}, nil
 }
 
-// seats opens the players of a role; none means the base model.
-func (c *cast) seats(ctx context.Context, s *session, role string, players []Player) ([]seat, error) {
+// seats opens the players of a role; none means the base model. where is the part of the
+// experiment file that names them.
+func (c *cast) seats(ctx context.Context, s *session, where, role string, players []Player) ([]seat, error) {
 	if len(players) == 0 {
-		players = []Player{{}}
+		at, err := c.seat(ctx, s, where+role, Player{})
+		at.role = role
+		return []seat{at}, err
 	}
 	var out []seat
 	for i, p := range players {
-		where := role
-		if len(players) > 1 {
-			where = fmt.Sprintf("%s %d", role, i+1)
-		}
-		at, err := c.seat(ctx, s, where, p)
+		at, err := c.seat(ctx, s, fmt.Sprintf("%s%s %d", where, role, i+1), p)
 		if err != nil {
 			return nil, err
+		}
+		if at.role = role; len(players) > 1 {
+			at.role = fmt.Sprintf("%s (%s)", role, at.name(i))
 		}
 		out = append(out, at)
 	}
@@ -128,7 +131,7 @@ func (c *cast) seats(ctx context.Context, s *session, role string, players []Pla
 }
 
 // play makes the Roleplayer of some seats.
-func (s *session) play(role string, seats []seat) (stargate.Roleplayer, error) {
+func (s *session) play(seats []seat) (stargate.Roleplayer, error) {
 	var all []stargate.Roleplayer
 	for _, at := range seats {
 		cfg := s.config
@@ -139,9 +142,9 @@ func (s *session) play(role string, seats []seat) (stargate.Roleplayer, error) {
 			cfg.Roleplayer.TopP = *p
 		}
 		if err := cfg.Validate(); err != nil {
-			return stargate.Roleplayer{}, fmt.Errorf("%s: %w", role, err)
+			return stargate.Roleplayer{}, fmt.Errorf("%s: %w", at.role, err)
 		}
-		all = append(all, stargate.NewRoleplayer(s.ledger.Generator(s.role(role), at.digest, at.model), s.prompts, cfg))
+		all = append(all, stargate.NewRoleplayer(s.ledger.Generator(s.role(at.role), at.digest, at.model), s.prompts, cfg))
 	}
 	return stargate.OneOf(s.config.Seed, all...), nil
 }
@@ -163,3 +166,31 @@ func (s *session) ownRole(name string) (string, bool) {
 }
 
 const roleSeparator = ": "
+
+// payee is the server that plays a role; the first where there are several.
+func (e Experiment) payee(role string) (Player, bool) {
+	r := e.Roles
+	first := func(players []Player) *Player {
+		if len(players) == 0 {
+			return r.Questioner
+		}
+		return &players[0]
+	}
+	var p *Player
+	switch role {
+	case "questioner":
+		p = r.Questioner
+	case "scorer":
+		if p = r.Scorer; p == nil {
+			p = r.Questioner
+		}
+	case "roleplayer":
+		p = first(r.Roleplayer)
+	case "judge":
+		p = first(r.Judge)
+	}
+	if p == nil || !p.isRemote() {
+		return Player{}, false
+	}
+	return *p, true
+}

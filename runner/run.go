@@ -140,6 +140,7 @@ const sampled = 24
 func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e *eval.Evaluation) (report.Data, error) {
 	r := e.Result
 	r.Experiment = s.experiment.Name
+	payees := s.cast.payees(s.experiment)
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {
 		return report.Data{}, err
@@ -150,7 +151,7 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 			continue
 		}
 		calls := eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
-		if p, ok := s.payee(role); ok {
+		if p, ok := payees[role]; ok {
 			calls.Cost = p.Price.Cost(t.TokensIn, t.TokensOut)
 		}
 		r.Calls[role] = calls

@@ -86,7 +86,7 @@ extends: nano
 roles:
   questioner: {url: %q, model: base, price: {input: 1, output: 2}}
   roleplayer: [{url: %q, model: other}]
-  judge: [{url: %q, model: judge, price: {input: 10, output: 30}}]
+  judge: [{url: %q, model: judge, price: {input: 10, output: 30}}, {name: m0 itself}]
 trainer: {base: %q}
 data:
   a: {tasks: 2, personas: 2}
@@ -99,6 +99,7 @@ algorithm:
   tune: {epochs: 1, held_out: 0, lora: {rank: 4, alpha: 8}}
 evaluation:
   win_pairs: 4
+  credit: true
 `
 
 // The whole loop with the questioner and scorer on one server, the Roleplayer on another, and
@@ -123,21 +124,27 @@ func TestRunOnServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := out.Result
-	for _, role := range []string{"questioner", "scorer", "roleplayer", "judge"} {
+	for _, role := range []string{"questioner", "scorer", "roleplayer", "judge (judge)", "judge (m0 itself)"} {
 		if r.Calls[role].Made == 0 {
 			t.Errorf("no calls of the %s: %+v", role, r.Calls)
 		}
 	}
-	if got := r.Calls["judge"]; int64(got.Made) != paid.Load() {
+	if got := r.Calls["judge (judge)"]; int64(got.Made) != paid.Load() {
 		t.Errorf("the judge was paid for %d calls, the report has %d", paid.Load(), got.Made)
 	}
-	if c := r.Calls["judge"]; c.Cost != float64(c.TokensIn)*10/1e6+float64(c.TokensOut)*30/1e6 {
+	if c := r.Calls["judge (judge)"]; c.Cost != float64(c.TokensIn)*10/1e6+float64(c.TokensOut)*30/1e6 {
 		t.Errorf("the judge's cost is %g for %d and %d tokens", c.Cost, c.TokensIn, c.TokensOut)
 	}
 	for _, m := range []string{"m1", "m2"} {
 		if _, err := os.Stat(filepath.Join(o.Out, "models", m, "adapter", "adapter_config.json")); err != nil {
 			t.Errorf("%s has no adapter: %v", m, err)
 		}
+	}
+	if len(r.Judges) != 2 || r.Judges[0].Judge != "judge" || r.Judges[1].Judge != "m0 itself" {
+		t.Errorf("judges: %+v", r.Judges)
+	}
+	if len(r.Credit) == 0 {
+		t.Error("no question was credited")
 	}
 	first, err := os.ReadFile(filepath.Join(o.Out, "report.json"))
 	if err != nil {
