@@ -67,7 +67,7 @@ func newModel(t testing.TB, seed uint64, context int) *local.Model {
 			}
 		}
 	}
-	m, err := local.New(w, files, local.Options{Workers: 2})
+	m, err := local.New(w, files, local.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"stargate/lm"
@@ -373,16 +375,30 @@ var ollama = map[string]any{
 
 // recorder writes down what a server is asked.
 type recorder struct {
-	strings.Builder
 	inner http.Handler
+
+	mu  sync.Mutex
+	log strings.Builder
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	body, _ := io.ReadAll(q.Body)
-	fmt.Fprintf(r, "%s %s\n", q.Method, q.URL.Path)
-	if len(body) > 0 {
-		fmt.Fprintf(r, "%s\n", body)
-	}
-	q.Body = io.NopCloser(strings.NewReader(string(body)))
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	r.write(q, body)
 	r.inner.ServeHTTP(w, q)
+}
+
+func (r *recorder) write(q *http.Request, body []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(&r.log, "%s %s\n", q.Method, q.URL.Path)
+	if len(body) > 0 {
+		fmt.Fprintf(&r.log, "%s\n", body)
+	}
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
 }
