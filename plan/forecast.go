@@ -295,7 +295,8 @@ func (f *forecaster) finish() {
 	if !f.in.Shape.Calibrated {
 		f.out.Basis = append(f.out.Basis, "malformed turns and repeated calls: not known without a pilot, none assumed")
 	}
-	f.out.Basis = append(f.out.Basis, "all models speak as the base model does; hours add up stages and roles as if none overlapped")
+	f.out.Basis = append(f.out.Basis, "all models speak as the base model does; a call that two of them repeat word for word is counted twice, and made once",
+		"hours add up stages and roles as if none overlapped")
 	if !f.out.Known {
 		f.out.Basis = append(f.out.Basis, "hours: only where a pilot or a rate limit tells; 0 is not known")
 	}

@@ -63,6 +63,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.AddCommand(tuneCommand(), ledgerCommand())
 	root.AddCommand(compareCommand(), gateCommand(), rateCommand())
 	root.AddCommand(dataCommand())
+	root.AddCommand(planCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
