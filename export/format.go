@@ -63,7 +63,10 @@ func ParseFormat(name string) (Format, error) {
 	for _, f := range all {
 		names = append(names, f.Name)
 	}
-	return Format{}, fmt.Errorf("no format is called %q; there are %s, and for preferences %s", name, strings.Join(names, ", "), strings.Join(PreferenceFormats(), ", "))
+	for _, f := range PreferenceFormats() {
+		names = append(names, f.Name)
+	}
+	return Format{}, fmt.Errorf("no format is called %q; there are %s", name, strings.Join(names, ", "))
 }
 
 func rule(r readback.Rules) func(*job) readback.Rules {

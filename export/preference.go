@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"strings"
 
 	"stargate/export/readback"
@@ -31,26 +30,32 @@ type Preference struct {
 	RejectedScore  float64 `json:"rejected_score"`  // and score
 }
 
-// preferenceFormat is how choices are written.
-type preferenceFormat struct {
-	name string
+// PreferenceFormat is how choices are written.
+type PreferenceFormat struct {
+	Name  string
+	About string // what it is, in a line
+
 	row  func(*job, Preference) (any, error)
 	ours bool // no trainer reads it
 }
 
-var preferenceFormats = []preferenceFormat{
-	{name: "preferences", ours: true, row: func(_ *job, p Preference) (any, error) { return p, nil }}, // with margin and provenance
-	{name: "trl-dpo", row: dpoRow},          // TRL's conversational prompt, chosen and rejected
-	{name: "trl-dpo-text", row: dpoTextRow}, // the same in the standard format, already in the model's template
+// PreferenceFormats are those that [WritePreferences] knows.
+func PreferenceFormats() []PreferenceFormat {
+	return []PreferenceFormat{
+		{Name: "preferences", About: "prompt, chosen and rejected question, with margin and provenance", ours: true, row: func(_ *job, p Preference) (any, error) { return p, nil }},
+		{Name: "trl-dpo", About: "TRL's conversational prompt, chosen and rejected", row: dpoRow},
+		{Name: "trl-dpo-text", About: "the same in the standard format, already in the model's template", row: dpoTextRow},
+	}
 }
 
-// PreferenceFormats are the names that [WritePreferences] knows.
-func PreferenceFormats() []string {
-	var names []string
-	for _, f := range preferenceFormats {
-		names = append(names, f.name)
+// ParsePreferenceFormat finds a format by name; false if there is none of this name.
+func ParsePreferenceFormat(name string) (PreferenceFormat, bool) {
+	for _, f := range PreferenceFormats() {
+		if f.Name == name {
+			return f, true
+		}
 	}
-	return names
+	return PreferenceFormat{}, false
 }
 
 type preferenceRow struct {
@@ -90,23 +95,18 @@ func (j *job) side(p Preference, words string) (Example, error) {
 // Preferences gives choices in order, as [Source] gives examples.
 type Preferences = iter.Seq2[Preference, error]
 
-// WritePreferences is [Write] for choices, in one of [PreferenceFormats]. What TRL's DPOTrainer
-// counts of each side must be its words and the end of the turn.
-func WritePreferences(ctx context.Context, format string, t *local.Text, src Preferences, path string, o Options) (Summary, error) {
-	s, err := writePreferences(ctx, format, t, src, path, o)
+// WritePreferences is [Write] for choices. What TRL's DPOTrainer counts of each side must be its
+// words and the end of the turn.
+func WritePreferences(ctx context.Context, f PreferenceFormat, t *local.Text, src Preferences, path string, o Options) (Summary, error) {
+	s, err := writePreferences(ctx, f, t, src, path, o)
 	if err != nil {
-		return s, fmt.Errorf("export %s: %w", format, err)
+		return s, fmt.Errorf("export %s: %w", f.Name, err)
 	}
 	return s, nil
 }
 
-func writePreferences(ctx context.Context, format string, t *local.Text, src Preferences, path string, o Options) (Summary, error) {
-	s := Summary{Format: format, Path: path}
-	at := slices.Index(PreferenceFormats(), format)
-	if at < 0 {
-		return s, fmt.Errorf("no format for preferences is called %q; there are %s", format, strings.Join(PreferenceFormats(), ", "))
-	}
-	f := preferenceFormats[at]
+func writePreferences(ctx context.Context, f PreferenceFormat, t *local.Text, src Preferences, path string, o Options) (Summary, error) {
+	s := Summary{Format: f.Name, Path: path}
 	j, err := newJob(t, o)
 	if err != nil {
 		return s, err
@@ -170,7 +170,7 @@ func writePreferences(ctx context.Context, format string, t *local.Text, src Pre
 }
 
 // comparePreference holds both sides, as DPOTrainer reads them, against what should count.
-func (j *job) comparePreference(f preferenceFormat, p Preference, line []byte, s *Summary) (sum Difference, err error) {
+func (j *job) comparePreference(f PreferenceFormat, p Preference, line []byte, s *Summary) (sum Difference, err error) {
 	var got [2]readback.Row
 	if !f.ours {
 		got[0], got[1], err = readback.DPO(j.text, line)

@@ -24,6 +24,15 @@ func preferences() []export.Preference {
 	}
 }
 
+func preferenceFormat(t *testing.T, name string) export.PreferenceFormat {
+	t.Helper()
+	f, ok := export.ParsePreferenceFormat(name)
+	if !ok {
+		t.Fatalf("no format %q", name)
+	}
+	return f
+}
+
 func source(ps []export.Preference) export.Preferences {
 	return func(yield func(export.Preference, error) bool) {
 		for _, p := range ps {
@@ -47,7 +56,7 @@ func TestWritePreferences(t *testing.T) {
 	} {
 		text := exporttest.Text(t, tt.family)
 		path := filepath.Join(t.TempDir(), "out.jsonl")
-		s, err := export.WritePreferences(t.Context(), tt.format, text, source(preferences()), path, export.Options{})
+		s, err := export.WritePreferences(t.Context(), preferenceFormat(t, tt.format), text, source(preferences()), path, export.Options{})
 		if tt.exact != (err == nil) || err != nil && !errors.Is(err, export.ErrLossy) {
 			t.Errorf("%s with %s: %v", tt.format, tt.family, err)
 			continue
@@ -67,20 +76,20 @@ func TestWritePreferences(t *testing.T) {
 		}
 	}
 	text := exporttest.Text(t, "nano")
-	if _, err := export.WritePreferences(t.Context(), "trl", text, source(preferences()), filepath.Join(t.TempDir(), "x"), export.Options{}); err == nil || !strings.Contains(err.Error(), "trl-dpo-text") {
-		t.Errorf("a format for examples: %v", err)
+	if _, ok := export.ParsePreferenceFormat("trl"); ok {
+		t.Error("a format for examples was taken")
 	}
-	if _, err := export.WritePreferences(t.Context(), "trl-dpo", text, source(nil), filepath.Join(t.TempDir(), "x"), export.Options{}); err == nil || !strings.Contains(err.Error(), "--min-margin") {
+	if _, err := export.WritePreferences(t.Context(), preferenceFormat(t, "trl-dpo"), text, source(nil), filepath.Join(t.TempDir(), "x"), export.Options{}); err == nil || !strings.Contains(err.Error(), "--min-margin") {
 		t.Errorf("no preferences: %v", err)
 	}
-	if _, err := export.WritePreferences(t.Context(), "trl-dpo", text, source(append(preferences(), preferences()[0])), filepath.Join(t.TempDir(), "x"), export.Options{}); !errors.Is(err, export.ErrDuplicate) {
+	if _, err := export.WritePreferences(t.Context(), preferenceFormat(t, "trl-dpo"), text, source(append(preferences(), preferences()[0])), filepath.Join(t.TempDir(), "x"), export.Options{}); !errors.Is(err, export.ErrDuplicate) {
 		t.Errorf("the same key twice: %v", err)
 	}
 }
 
 func TestReadPreferences(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.jsonl")
-	if _, err := export.WritePreferences(t.Context(), "preferences", exporttest.Text(t, "nano"), source(preferences()), path, export.Options{}); err != nil {
+	if _, err := export.WritePreferences(t.Context(), preferenceFormat(t, "preferences"), exporttest.Text(t, "nano"), source(preferences()), path, export.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

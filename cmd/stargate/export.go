@@ -74,7 +74,7 @@ func formatTable() string {
 		fmt.Fprintf(&b, "  %-21s %s\n", f.Name, f.About)
 	}
 	for _, f := range export.PreferenceFormats() {
-		fmt.Fprintf(&b, "  %s\n", f)
+		fmt.Fprintf(&b, "  %-21s %s\n", f.Name, f.About)
 	}
 	return b.String()
 }
@@ -83,10 +83,7 @@ func exportData(c *cobra.Command, from string, o exportOptions) error {
 	if o.out == "" {
 		return fmt.Errorf("%w: --out is missing: the file to write", errUsage)
 	}
-	preferences := false
-	for _, name := range export.PreferenceFormats() {
-		preferences = preferences || name == o.format
-	}
+	choices, preferences := export.ParsePreferenceFormat(o.format)
 	var format export.Format
 	if !preferences {
 		var err error
@@ -108,7 +105,7 @@ func exportData(c *cobra.Command, from string, o exportOptions) error {
 			return err
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "%d pairs compared: %d parted at a question; %d had one conversation, %d were too close, %d did not part at a question\n", n.Pairs, len(ps), n.Alone, n.Close, n.SameAsk)
-		s, err = export.WritePreferences(c.Context(), o.format, in.text, all(ps), o.out, o.write)
+		s, err = export.WritePreferences(c.Context(), choices, in.text, all(ps), o.out, o.write)
 		if err != nil {
 			return err
 		}
