@@ -11,7 +11,7 @@ import (
 	"text/template"
 
 	"stargate"
-	"stargate/eval/judge"
+	"stargate/eval/reply"
 	"stargate/eval/stats"
 	"stargate/lm"
 )
@@ -185,7 +185,7 @@ var (
 // ParseRating reads a rating from 1 to 6 out of a model's text: the last "Rating: N", or a
 // text that is a number and nothing else.
 func ParseRating(text string) (int, bool) {
-	text = judge.Visible(text)
+	text = reply.Visible(text)
 	if m := ratingAlone.FindStringSubmatch(text); m != nil {
 		return int(m[1][0] - '0'), true
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"stargate/eval/reply"
 	"stargate/lm"
 	"stargate/prompt"
 )
@@ -73,7 +74,7 @@ func (j ModelJudge) Compare(ctx context.Context, c Comparison) (Opinion, error) 
 			}
 		}
 		next, sampling = chat, j.Sampling
-		if visible := Visible(out.Text); visible != "" {
+		if visible := reply.Visible(out.Text); visible != "" {
 			next = append(slices.Clone(chat), lm.Message{Role: lm.Assistant, Content: visible}, lm.Message{Role: lm.User, Content: again})
 		} else {
 			sampling.Temperature = max(sampling.Temperature, warmer)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
+
+	"stargate/eval/reply"
 )
 
 // Reason says why a text is no verdict.
@@ -30,7 +32,7 @@ const (
 // A line that offers both ("Final Response: A" or "Final Response: B") is an echo of the
 // question, not an answer; "A" as an article ("A better reply is …") is none either.
 func Parse(text string) (Verdict, Reason) {
-	text = Visible(text)
+	text = reply.Visible(text)
 	if len(text) > longestText {
 		text = strings.ToValidUTF8(text[len(text)-longestText:], "")
 	}
@@ -50,31 +52,6 @@ func Parse(text string) (Verdict, Reason) {
 
 // lookalikes are letters that print as A and B.
 var lookalikes = strings.NewReplacer("\u0410", "A", "\u0412", "B", "\u0391", "A", "\u0392", "B", "\u00a0", " ", "\r\n", "\n")
-
-var (
-	openThought  = regexp.MustCompile(`(?i)<(?:think|thinking|thought|reasoning|scratchpad|reflection)>|\[think\]|◁think▷`)
-	closeThought = regexp.MustCompile(`(?i)</(?:think|thinking|thought|reasoning|scratchpad|reflection)>|\[/think\]|◁/think▷`)
-	finalChannel = regexp.MustCompile(`(?i)<\|channel\|>\s*final\s*(?:<\|[a-z_]+\|>[^<]*)?<\|message\|>`)
-	channel      = regexp.MustCompile(`<\|channel\|>`)
-	control      = regexp.MustCompile(`<\|[^|<>]{1,40}\|>|</s>|<end_of_turn>`)
-)
-
-// Visible is what a model says to others: the text after the last closed thought.
-// Thoughts that were never closed, because the text was cut, leave nothing of what follows.
-func Visible(text string) string {
-	if at := finalChannel.FindAllStringIndex(text, -1); at != nil {
-		text = text[at[len(at)-1][1]:]
-	} else if at := channel.FindStringIndex(text); at != nil {
-		text = text[:at[0]]
-	}
-	if at := closeThought.FindAllStringIndex(text, -1); at != nil {
-		text = text[at[len(at)-1][1]:]
-	}
-	if at := openThought.FindStringIndex(text); at != nil {
-		text = text[:at[0]]
-	}
-	return strings.TrimSpace(control.ReplaceAllString(text, " "))
-}
 
 const labels = `final[\s_-]*(?:response|verdict|answer|decision|choice|judge?ment|result)|verdict|winner|(?:better|preferred|chosen|best)[\s_-]*(?:response|reply|answer)`
 

@@ -3,6 +3,8 @@ package judge
 import (
 	"strings"
 	"testing"
+
+	"stargate/eval/reply"
 )
 
 // What judges write, by the habit that makes it hard. Most forms are those that public
@@ -206,7 +208,7 @@ func FuzzParse(f *testing.F) {
 		if again, _ := Parse(text); again != v {
 			t.Errorf("%q: %s, then %s", text, v, again)
 		}
-		if openThought.MatchString(text) || channel.MatchString(text) || strings.ContainsAny(text, "{\"'") {
+		if reply.EndsInThought(text) || strings.ContainsAny(text, "{\"'") {
 			return // the end may be a thought, or a JSON field may come first
 		}
 		if v, _ := Parse(text + "\n\nFinal Response: B\n"); v != Second {
