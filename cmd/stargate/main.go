@@ -61,7 +61,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	audit.AddCommand(auditDataCommand())
 	root.AddCommand(serveCommand(), audit, ablateCommand(), exportCommand())
 	root.AddCommand(tuneCommand(), ledgerCommand())
-	root.AddCommand(compareCommand(), gateCommand(), rateCommand())
+	root.AddCommand(compareCommand(), gateCommand(), rateCommand(), clarifyCommand())
 	root.AddCommand(dataCommand())
 	root.AddCommand(planCommand())
 	err := root.ExecuteContext(ctx)
