@@ -113,6 +113,9 @@ func printAudit(w io.Writer, a remote.Audit) error {
 	for _, why := range f.Unusable {
 		line("not by", why)
 	}
+	for _, note := range f.Notes {
+		line("note", note)
+	}
 	if len(a.Pairs) > 0 {
 		fmt.Fprint(t, "\npair\tprompt\tanswer\tscore\n")
 		for _, p := range a.Pairs {

@@ -33,12 +33,7 @@ func (c *Client) messagesRequest(chat lm.Chat, s lm.Sampling) (request, error) {
 	if !c.omits("temperature") {
 		b.add("temperature", s.Temperature)
 	}
-	if s.TopP > 0 && !c.omits("top_p") {
-		b.add("top_p", s.TopP)
-	}
-	if s.TopK > 0 && !c.omits("top_k") {
-		b.add("top_k", s.TopK)
-	}
+	c.cuts(b, s)
 	if len(s.Stop) > 0 && !c.omits("stop") {
 		b.add("stop_sequences", s.Stop)
 	}

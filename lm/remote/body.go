@@ -107,22 +107,44 @@ func encode(v any) ([]byte, error) {
 // dialect is how a kind of server spells sampling.
 type dialect struct {
 	topK        bool                // it heeds top_k
+	plain       []setting           // what turns its own habits off, in the order of sending
 	seed        func(uint64) uint64 // nil: it has no seeds
 	tokenIDs    bool                // it heeds return_token_ids
 	roomUnasked bool                // without a limit it draws what fits
 	strictModel bool                // answers carry the name that was asked for
 }
 
+// setting is a field with the value that changes nothing.
+type setting struct {
+	name  string
+	value any
+}
+
+// Left alone, vLLM and SGLang sample as the model's generation_config.json says, and llama.cpp
+// in its own way: with cuts and penalties that the caller did not ask for.
+var (
+	plainHF    = []setting{{"top_p", 1}, {"top_k", -1}, {"min_p", 0}, {"repetition_penalty", 1}}
+	plainLlama = []setting{{"top_p", 1}, {"top_k", 0}, {"min_p", 0}, {"repeat_penalty", 1}}
+)
+
 var dialects = map[Server]dialect{
 	Stargate: {topK: true, seed: whole, tokenIDs: true, roomUnasked: true, strictModel: true},
-	VLLM:     {topK: true, seed: positive, tokenIDs: true, roomUnasked: true, strictModel: true},
-	SGLang:   {topK: true, seed: positive, roomUnasked: true, strictModel: true},
+	VLLM:     {topK: true, plain: plainHF, seed: positive, tokenIDs: true, roomUnasked: true, strictModel: true},
+	SGLang:   {topK: true, plain: plainHF, seed: positive, roomUnasked: true, strictModel: true},
 	TGI:      {seed: positive},
 	TRL:      {topK: true, seed: positive},
-	LlamaCpp: {topK: true, seed: seed32, roomUnasked: true},
+	LlamaCpp: {topK: true, plain: plainLlama, seed: seed32, roomUnasked: true},
 	Ollama:   {seed: seed31, roomUnasked: true, strictModel: true},
 	Hosted:   {seed: positive, strictModel: true},
 	Claude:   {topK: true, strictModel: true},
+}
+
+// notes are what a user should know of a kind of server.
+var notes = map[Server][]string{
+	Ollama: {
+		"Ollama cuts prompts that are longer than its context without an error: set OLLAMA_CONTEXT_LENGTH above the longest conversation",
+		"Ollama samples with the top_k and repeat_penalty of the model's Modelfile, which its OpenAI protocol cannot turn off: set them there (top_k 0, repeat_penalty 1)",
+	},
 }
 
 func whole(seed uint64) uint64    { return seed }

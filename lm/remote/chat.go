@@ -44,17 +44,35 @@ func (c *Client) sampling(b *body, s lm.Sampling) {
 	if !c.omits("temperature") {
 		b.add("temperature", s.Temperature)
 	}
-	if s.TopP > 0 && !c.omits("top_p") {
-		b.add("top_p", s.TopP)
-	}
-	if s.TopK > 0 && !c.omits("top_k") {
-		b.add("top_k", s.TopK)
-	}
+	c.cuts(b, s)
 	if c.dialect.seed != nil && !c.omits("seed") {
 		b.add("seed", c.dialect.seed(s.Seed))
 	}
 	if len(s.Stop) > 0 && !c.omits("stop") {
 		b.add("stop", s.Stop)
+	}
+}
+
+// cuts adds top_p and top_k, and turns off what a server would do by itself. The role's own
+// fields come first.
+func (c *Client) cuts(b *body, s lm.Sampling) {
+	wanted := map[string]any{}
+	if s.TopP > 0 && s.TopP < 1 {
+		wanted["top_p"] = s.TopP
+	}
+	if s.TopK > 0 {
+		wanted["top_k"] = s.TopK
+	}
+	for _, plain := range c.dialect.plain {
+		if _, set := wanted[plain.name]; !set {
+			wanted[plain.name] = plain.value
+		}
+	}
+	for _, name := range []string{"top_p", "top_k", "min_p", "repetition_penalty", "repeat_penalty"} {
+		value, ok := wanted[name]
+		if _, extra := c.role.Extra[name]; ok && !extra && !c.omits(name) {
+			b.add(name, value)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *Client) detect(ctx context.Context) error {
 			}
 		}
 	}
-	c.facts.Server, c.dialect = kind, dialects[kind]
+	c.facts.Server, c.facts.Notes, c.dialect = kind, notes[kind], dialects[kind]
 	if err := c.nameModel(list.Data); err != nil {
 		return err
 	}

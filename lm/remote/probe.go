@@ -30,6 +30,8 @@ type Facts struct {
 	Unusable []string `json:"unusable,omitempty"` // ways that did not, with the reason
 	WhyNot   string   `json:"why_not,omitempty"`  // it cannot score: the reason and a way out
 
+	Notes []string `json:"notes,omitempty"` // what a user should know of this kind of server
+
 	ends []int32 // tokens that end a turn
 }
 

@@ -358,7 +358,18 @@ func chatOnly(t testing.TB, m *local.Model, routes map[string]any) http.Handler 
 	for route, answer := range routes {
 		mux.HandleFunc("GET "+route, fixed(t, answer))
 	}
-	mux.HandleFunc("POST /v1/chat/completions", inner.ServeHTTP)
+	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) {
+		var body object
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		if p, ok := body["repeat_penalty"]; ok && p != 1.0 {
+			t.Errorf("repeat_penalty is %v", p)
+		}
+		delete(body, "repeat_penalty") // llama.cpp's name, which stargate does not know
+		replaceBody(r, body)
+		inner.ServeHTTP(w, r)
+	})
 	return mux
 }
 

@@ -70,12 +70,7 @@ func (c *Client) sglangGenerate(ids []int32, s lm.Sampling, logprobs bool) (requ
 	if !c.omits("temperature") {
 		p.add("temperature", s.Temperature)
 	}
-	if s.TopP > 0 && !c.omits("top_p") {
-		p.add("top_p", s.TopP)
-	}
-	if s.TopK > 0 && !c.omits("top_k") {
-		p.add("top_k", s.TopK)
-	}
+	c.cuts(p, s)
 	if !c.omits("seed") {
 		p.add("sampling_seed", positive(s.Seed))
 	}
