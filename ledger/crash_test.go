@@ -29,6 +29,7 @@ const (
 	childVariable = "STARGATE_LEDGER_CHILD"       // the ledger
 	callsVariable = "STARGATE_LEDGER_CHILD_CALLS" // how many calls
 	holdVariable  = "STARGATE_LEDGER_CHILD_HOLD"  // one call only, which lasts until a line comes in
+	benchVariable = "STARGATE_LEDGER_CHILD_BENCH" // "FROM CALLS CALLERS": a share of a benchmark
 )
 
 func TestMain(m *testing.M) {
@@ -59,6 +60,9 @@ func child(path string) error {
 		if calls, err = strconv.ParseUint(n, 10, 64); err != nil {
 			return err
 		}
+	}
+	if share := os.Getenv(benchVariable); share != "" {
+		return benchChild(path, share)
 	}
 	if os.Getenv(holdVariable) != "" {
 		return holdChild(path)

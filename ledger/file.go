@@ -110,7 +110,7 @@ func openFile(f file, id Identity) (_ *Ledger, err error) {
 	if err := sole.known.load(reader); err != nil {
 		return nil, err
 	}
-	w, err := startWriter(f, db, nil)
+	w, err := startWriter(f, db, new(intoFile))
 	if err != nil {
 		return nil, err
 	}

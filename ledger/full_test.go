@@ -27,7 +27,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	// SQLite says the same at this limit as on a full disk.
-	if _, err := l.writer.session.conn.ExecContext(context.Background(), "PRAGMA max_page_count = 60"); err != nil {
+	if _, err := l.writer.conn.ExecContext(context.Background(), "PRAGMA max_page_count = 60"); err != nil {
 		t.Fatal(err)
 	}
 	inner := new(sameAnswer)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // leases is for a ledger that several processes have open. Each is a worker with a lease
@@ -265,42 +267,56 @@ func (l *leases) answers() {
 	}
 }
 
-// answer looks the keys up, claims what is not settled, and looks again: a key may have been
-// settled between the two, but not after it was claimed.
+// answer claims what nobody has settled and nobody alive holds, then looks the keys up. That
+// is after the claim: a key may be settled until it is claimed, but not any more after. Both
+// go to the server in one message.
 func (l *leases) answer(ctx context.Context, batch []*question) error {
-	for _, q := range batch {
+	const claim = `INSERT INTO claim (key, worker) SELECT k, $2 FROM unnest(CAST($1 AS BYTEA[])) AS k
+		WHERE NOT EXISTS (SELECT 1 FROM call WHERE key = k)
+		AND NOT EXISTS (SELECT 1 FROM claim c JOIN worker w ON w.id = c.worker WHERE c.key = k AND c.worker <> $2 AND ` + living + `)
+		ON CONFLICT (key) DO UPDATE SET worker = excluded.worker
+		WHERE claim.worker = excluded.worker OR NOT EXISTS (SELECT 1 FROM worker WHERE id = claim.worker AND ` + living + `)
+		RETURNING key`
+	const find = "SELECT c.key, s.role, " + rowColumns + " FROM call c JOIN source s ON s.id = c.source WHERE c.key = ANY($1)"
+	// All processes lock in one order. A key is asked for once at a time.
+	slices.SortFunc(batch, func(a, b *question) int { return bytes.Compare(a.key[:], b.key[:]) })
+	keys := make([][]byte, len(batch))
+	for i, q := range batch {
 		q.found, q.mine = false, false
+		keys[i] = q.key[:]
 	}
-	if err := l.find(ctx, batch); err != nil {
+	of := func(key []byte) *question {
+		i, _ := slices.BinarySearchFunc(batch, key, func(q *question, key []byte) int { return bytes.Compare(q.key[:], key) })
+		return batch[i]
+	}
+	message := new(pgx.Batch)
+	message.Queue(claim, keys, l.id.Load()).Query(func(rows pgx.Rows) error {
+		var key []byte
+		_, err := pgx.ForEachRow(rows, []any{&key}, func() error {
+			of(key).mine = true
+			return nil
+		})
 		return err
-	}
-	open := make([]*question, 0, len(batch))
-	for _, q := range batch {
-		if !q.found {
-			open = append(open, q)
+	})
+	message.Queue(find, keys).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var key []byte
+			var role string
+			r, err := scanCall(l.store, rows, &key, &role)
+			if err != nil {
+				return err
+			}
+			q := of(key)
+			q.row, q.role, q.found = r, role, true
 		}
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	if err := l.claim(ctx, open); err != nil {
-		return err
-	}
-	claimed := open[:0]
-	for _, q := range open {
-		if q.mine {
-			claimed = append(claimed, q)
-		}
-	}
-	if len(claimed) == 0 {
-		return nil
-	}
-	if err := l.find(ctx, claimed); err != nil {
+		return rows.Err()
+	})
+	if err := l.send(ctx, message); err != nil {
 		return err
 	}
 	var late []Key
-	for _, q := range claimed {
-		if q.found {
+	for _, q := range batch {
+		if q.found && q.mine {
 			q.mine = false
 			late = append(late, q.key)
 		}
@@ -311,67 +327,21 @@ func (l *leases) answer(ctx context.Context, batch []*question) error {
 	return nil
 }
 
-// byKey sorts questions, so that all processes lock in one order, and lists their keys.
-func byKey(batch []*question) [][]byte {
-	slices.SortFunc(batch, func(a, b *question) int { return bytes.Compare(a.key[:], b.key[:]) })
-	keys := make([][]byte, len(batch))
-	for i, q := range batch {
-		keys[i] = q.key[:]
-	}
-	return keys
-}
-
-// each runs a query that gives a key first and tells which question each row belongs to.
-func (l *leases) each(ctx context.Context, batch []*question, query string, scan func(rows *sql.Rows, key *[]byte) (func(*question), error), args ...any) error {
-	rows, err := l.db.QueryContext(ctx, query, args...)
+// send sends statements in one message; they are one transaction.
+func (l *leases) send(ctx context.Context, message *pgx.Batch) (err error) {
+	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	for rows.Next() {
-		var key []byte
-		apply, err := scan(rows, &key)
-		if err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		// batch is sorted; a key is asked for once at a time.
-		i, ok := slices.BinarySearchFunc(batch, key, func(q *question, key []byte) int { return bytes.Compare(q.key[:], key) })
-		if ok {
-			apply(batch[i])
-		}
-	}
-	return errors.Join(rows.Err(), rows.Close())
-}
-
-func (l *leases) find(ctx context.Context, batch []*question) error {
-	const query = "SELECT c.key, s.role, " + rowColumns + " FROM call c JOIN source s ON s.id = c.source WHERE c.key = ANY($1)"
-	keys := byKey(batch)
-	return l.each(ctx, batch, query, func(rows *sql.Rows, key *[]byte) (func(*question), error) {
-		var role string
-		r, err := scanCall(l.store, rows, key, &role)
-		return func(q *question) { q.row, q.role, q.found = r, role, true }, err
-	}, keys)
-}
-
-// claim takes the keys that nobody holds, or nobody alive.
-func (l *leases) claim(ctx context.Context, batch []*question) error {
-	const query = `INSERT INTO claim (key, worker) SELECT k, $2 FROM unnest(CAST($1 AS BYTEA[])) AS k
-		ON CONFLICT (key) DO UPDATE SET worker = excluded.worker
-		WHERE claim.worker = excluded.worker OR NOT EXISTS (SELECT 1 FROM worker WHERE id = claim.worker AND ` + living + `)
-		RETURNING key`
-	keys := byKey(batch)
-	return l.each(ctx, batch, query, func(rows *sql.Rows, key *[]byte) (func(*question), error) {
-		return func(q *question) { q.mine = true }, rows.Scan(key)
-	}, keys, l.id.Load())
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return conn.Raw(func(driver any) error {
+		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, message).Close()
+	})
 }
 
 // end gives claims back.
 func (l *leases) end(ctx context.Context, x executor, keys []Key) error {
-	raw := make([][]byte, len(keys))
-	for i := range keys {
-		raw[i] = keys[i][:]
-	}
-	slices.SortFunc(raw, bytes.Compare)
-	_, err := x.ExecContext(ctx, "DELETE FROM claim WHERE worker = $1 AND key = ANY($2)", l.id.Load(), raw)
+	_, err := x.ExecContext(ctx, "DELETE FROM claim WHERE worker = $1 AND key = ANY($2)", l.id.Load(), raw(keys))
 	return err
 }
 

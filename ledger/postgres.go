@@ -159,7 +159,7 @@ func openPostgres(p *postgres, id Identity) (_ *Ledger, err error) {
 		}
 	}()
 	db := p.connections(1)
-	w, err := startWriter(p, db, l.end)
+	w, err := startWriter(p, db, intoPostgres{l})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

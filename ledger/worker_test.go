@@ -49,7 +49,7 @@ type worker struct {
 	done   chan error
 }
 
-func startWorker(t *testing.T, address string, env ...string) *worker {
+func startWorker(t testing.TB, address string, env ...string) *worker {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)

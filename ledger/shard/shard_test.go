@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/johannesboyne/gofakes3"
@@ -36,6 +39,42 @@ func open(t *testing.T, address string) *shard.Store {
 	return s
 }
 
+// gatewayVariable is the path of versitygw, an S3 server over a folder: tests then use it
+// too (make s3).
+const gatewayVariable = "STARGATE_VERSITYGW"
+
+// gateway starts versitygw over an empty folder and returns its address.
+func gateway(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := listener.Addr().String()
+	must(t, listener.Close())
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "runs"), 0o700)) // a bucket
+	cmd := exec.Command(os.Getenv(gatewayVariable), "--port", address, "--access", "key", "--secret", "secret", "posix", dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s", out.Bytes())
+		}
+	})
+	for range 500 {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			must(t, c.Close())
+			return "http://" + address
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("versitygw does not answer: %s", out.Bytes())
+	return ""
+}
+
 // eachStore runs a test on a folder and on an S3 server in this process. Again opens the
 // same place once more, as another process would.
 func eachStore(t *testing.T, test func(t *testing.T, again func() *shard.Store)) {
@@ -51,6 +90,15 @@ func eachStore(t *testing.T, test func(t *testing.T, again func() *shard.Store))
 		t.Setenv("AWS_ACCESS_KEY_ID", "key")
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 		address := "s3://runs/nano/shards?region=us-east-1&use_path_style=true&endpoint=" + server.URL
+		test(t, func() *shard.Store { return open(t, address) })
+	})
+	if os.Getenv(gatewayVariable) == "" {
+		return
+	}
+	t.Run("versitygw", func(t *testing.T) {
+		t.Setenv("AWS_ACCESS_KEY_ID", "key")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+		address := "s3://runs/nano/shards?region=us-east-1&use_path_style=true&endpoint=" + gateway(t)
 		test(t, func() *shard.Store { return open(t, address) })
 	})
 }
