@@ -91,14 +91,24 @@ out and named, never cut.`,
 
 // tuneLine is a line of "stargate tune --json": a step, the held-out losses, or the result.
 type tuneLine struct {
-	Step         int             `json:"step,omitempty"`
-	Steps        int             `json:"steps,omitempty"`
-	Loss         *float64        `json:"loss,omitempty"`
-	LearningRate float64         `json:"learning_rate,omitempty"`
-	GradNorm     float64         `json:"grad_norm,omitempty"`
-	EvalLossBase *float64        `json:"eval_loss_base,omitempty"`
-	EvalLoss     *float64        `json:"eval_loss,omitempty"`
-	Result       *trainer.Result `json:"result,omitempty"`
+	Step         int         `json:"step,omitempty"`
+	Steps        int         `json:"steps,omitempty"`
+	Loss         *float64    `json:"loss,omitempty"`
+	LearningRate float64     `json:"learning_rate,omitempty"`
+	GradNorm     float64     `json:"grad_norm,omitempty"`
+	EvalLossBase *float64    `json:"eval_loss_base,omitempty"`
+	EvalLoss     *float64    `json:"eval_loss,omitempty"`
+	Result       *tuneResult `json:"result,omitempty"`
+}
+
+type tuneResult struct {
+	Dir      string       `json:"dir"`
+	Kind     trainer.Kind `json:"kind"`
+	Digest   string       `json:"digest"` // of the directory's files
+	Examples int          `json:"examples"`
+	HeldOut  int          `json:"held_out"`
+	Tokens   int          `json:"tokens"` // trained in an epoch
+	Dropped  []string     `json:"dropped,omitempty"`
 }
 
 func tune(c *cobra.Command, o tuneOptions) error {
@@ -326,8 +336,7 @@ func (o tuneOptions) print(w io.Writer, r trainer.Result) error {
 				return err
 			}
 		}
-		r.Log = lm.TuneLog{Examples: log.Examples, HeldOut: log.HeldOut, Tokens: log.Tokens, Dropped: log.Dropped} // the rest was printed
-		return printLine(w, tuneLine{Result: &r})
+		return printLine(w, tuneLine{Result: &tuneResult{r.Dir, r.Kind, r.Digest, log.Examples, log.HeldOut, log.Tokens, log.Dropped}})
 	}
 	first, last := log.Steps[0], log.Steps[len(log.Steps)-1]
 	if _, err := fmt.Fprintf(w, "%d examples, %d trained tokens, %d steps; loss %.4f, then %.4f\n", log.Examples, log.Tokens, len(log.Steps), first.Loss, last.Loss); err != nil {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -56,34 +57,34 @@ const (
 
 func (a *attempt) path(name string) string { return filepath.Join(a.Dir, name) }
 
-// lastAttempt is the attempt with the highest number; nil if there is none.
-func lastAttempt(work string) (*attempt, error) {
+// allAttempts are those of a work directory, in order.
+func allAttempts(work string) ([]*attempt, error) {
 	dirs, err := filepath.Glob(filepath.Join(work, attemptDir+"*"))
 	if err != nil {
 		return nil, err
 	}
-	var last *attempt
+	var all []*attempt
 	for _, d := range dirs {
 		n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(d), attemptDir))
-		if err == nil && (last == nil || n > last.Number) {
-			last = &attempt{Number: n, Dir: d}
+		if err != nil {
+			continue
 		}
+		a := &attempt{Number: n, Dir: d}
+		data, err := os.ReadFile(a.path(launchFile))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // killed before anything was started
+			a.launch.Over = true
+		case err != nil:
+			return nil, err
+		default:
+			if err := json.Unmarshal(data, &a.launch); err != nil {
+				return nil, fmt.Errorf("%s: %w", a.path(launchFile), err)
+			}
+		}
+		all = append(all, a)
 	}
-	if last == nil {
-		return nil, nil
-	}
-	data, err := os.ReadFile(last.path(launchFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // killed before anything was started
-		last.launch.Over = true
-		return last, nil
-	case err != nil:
-		return nil, err
-	}
-	if err := json.Unmarshal(data, &last.launch); err != nil {
-		return nil, fmt.Errorf("%s: %w", last.path(launchFile), err)
-	}
-	return last, nil
+	slices.SortFunc(all, func(a, b *attempt) int { return cmp.Compare(a.Number, b.Number) })
+	return all, nil
 }
 
 // record writes launch.json.

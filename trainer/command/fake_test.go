@@ -173,6 +173,15 @@ func jobIn(dir string) trainer.Job {
 	return trainer.Job{Name: "m1", Base: base, Set: rows(), Hyper: hyper(), Dir: filepath.Join(dir, "m1")}
 }
 
+// lastOf is a job's last attempt, nil if there is none.
+func lastOf(j trainer.Job) (*attempt, error) {
+	all, err := allAttempts(j.WorkDir())
+	if len(all) == 0 {
+		return nil, err
+	}
+	return all[len(all)-1], err
+}
+
 func fake(do string) Config {
 	program, err := os.Executable()
 	if err != nil {

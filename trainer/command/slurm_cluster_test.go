@@ -256,7 +256,7 @@ func slurmCancelledByOthers(t *testing.T) {
 	j := jobIn(t.TempDir())
 	j.Observe = func(p trainer.Progress) {
 		if p.Loss > 0 {
-			a, err := lastAttempt(j.WorkDir())
+			a, err := lastOf(j)
 			if err != nil {
 				t.Error(err)
 				return
@@ -305,7 +305,7 @@ func slurmLostID(t *testing.T) {
 	if _, err := train(t, ctx, c, waiting); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	a, err := lastAttempt(j.WorkDir())
+	a, err := lastOf(j)
 	if err != nil {
 		t.Fatal(err)
 	}

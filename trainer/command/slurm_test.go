@@ -253,7 +253,7 @@ func interrupted(t *testing.T, c Config, j trainer.Job) *attempt {
 	if _, err := train(t, ctx, c, j); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want the context's error", err)
 	}
-	a, err := lastAttempt(j.WorkDir())
+	a, err := lastOf(j)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -152,9 +152,17 @@ func (s *session) prepare() error {
 // attempts starts the program until it ends well, or goes on watching one that an earlier
 // process started.
 func (s *session) attempts(ctx context.Context) error {
-	last, err := lastAttempt(s.work.Dir)
+	before, err := allAttempts(s.work.Dir)
 	if err != nil {
 		return err
+	}
+	var last *attempt
+	for i, a := range before {
+		if last = a; i+1 < len(before) || a.launch.Over {
+			if err := s.recall(a); err != nil {
+				return err
+			}
+		}
 	}
 	for failures, pause := 0, s.config.Pause; ; pause *= 2 {
 		a, err := s.next(ctx, last, failures)
@@ -181,6 +189,25 @@ func (s *session) attempts(ctx context.Context) error {
 	}
 }
 
+// recall reads the log of an attempt that is over.
+func (s *session) recall(a *attempt) error {
+	s.rewind(a)
+	log := follower{path: a.path(logFile)}
+	lines, _, err := log.lines(true)
+	for _, line := range lines {
+		s.parser.Line(line)
+	}
+	return err
+}
+
+// rewind tells the parser where an attempt begins. A program that finds its checkpoints itself
+// says its steps itself.
+func (s *session) rewind(a *attempt) {
+	if !s.template.Resumes || s.template.Checkpoints != "" {
+		s.parser.Resume(a.launch.Base)
+	}
+}
+
 // next is the attempt to watch: the last one while it has not been looked at, or a new one.
 func (s *session) next(ctx context.Context, last *attempt, failures int) (*attempt, error) {
 	if last != nil && failures == 0 && !last.launch.Over {
@@ -199,7 +226,7 @@ func (s *session) next(ctx context.Context, last *attempt, failures int) (*attem
 					return nil, err
 				}
 			}
-			s.parser.Resume(last.launch.Base)
+			s.rewind(last)
 			s.job.Notify(trainer.Progress{Steps: s.fields.Steps, Note: fmt.Sprintf("going on with attempt %d, %s", last.Number, s.name(last))})
 			return last, nil
 		}
@@ -256,7 +283,7 @@ func (s *session) begin(ctx context.Context, a *attempt) error {
 	if err := a.prepare(s.launcher, script{Name: s.job.Name, In: in, Env: env, Run: r.Run}); err != nil {
 		return err
 	}
-	s.parser.Resume(a.launch.Base)
+	s.rewind(a)
 	if a.launch.ID, err = s.launcher.start(ctx, a); err != nil {
 		return err
 	}

@@ -100,6 +100,14 @@ func TestAFailedAttemptGoesOn(t *testing.T) {
 	if !strings.Contains(err.Error(), "RuntimeError: out of memory") || !strings.Contains(err.Error(), failed.Log) {
 		t.Errorf("the error does not show the log's end: %v", err)
 	}
+	// Another call begins another attempt, and still knows what the first one logged.
+	again, err := train(t, t.Context(), c, j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fiveSteps, again.Log); diff != "" || starts(t, j) != 2 {
+		t.Errorf("%d starts; log, want -, got +:\n%s", starts(t, j), diff)
+	}
 	j = jobIn(t.TempDir())
 	c.Retries = 2
 	r, err := train(t, t.Context(), c, j)
@@ -155,7 +163,7 @@ func TestWhatGoesWrong(t *testing.T) {
 // left fails if anything of a job's last attempt is alive.
 func left(t *testing.T, j trainer.Job) {
 	t.Helper()
-	a, err := lastAttempt(j.WorkDir())
+	a, err := lastOf(j)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +186,7 @@ func TestCancelEndsEverything(t *testing.T) {
 	defer cancel()
 	j.Observe = func(p trainer.Progress) {
 		if p.Loss == 9 {
-			a, err := lastAttempt(j.WorkDir())
+			a, err := lastOf(j)
 			if err != nil {
 				t.Error(err)
 			}
@@ -244,7 +252,7 @@ func TestKilledWatcher(t *testing.T) {
 	dir := t.TempDir()
 	j := jobIn(dir)
 	killed(t, dir, fake("slow"))
-	a, err := lastAttempt(j.WorkDir())
+	a, err := lastOf(j)
 	if err != nil {
 		t.Fatal(err)
 	}
