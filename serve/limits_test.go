@@ -147,8 +147,9 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
-	// A stream that takes too long ends with an error event.
-	_, in := c.start(t.Context(), forever)
+	// A stream that takes too long ends with an error event. It has time to begin.
+	s = New(m, Options{Limits: Limits{Time: 2 * time.Second}})
+	_, in := newClient(t, s).start(t.Context(), forever)
 	rest, err := io.ReadAll(in)
 	if err != nil || !strings.Contains(string(rest), `"code":"timeout"`) || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
 		t.Errorf("a stream over time ends with %.200q, %v", rest[max(0, len(rest)-200):], err)

@@ -137,6 +137,16 @@ func (k *Cache) Release(p Page) {
 // Refs is the number of references to p.
 func (k *Cache) Refs(p Page) int { return int(k.refs[p]) }
 
+// Copy makes the contents of dst those of src.
+func (k *Cache) Copy(dst, src Page) {
+	for layer := range k.layers {
+		for head := range k.heads {
+			copy(k.keys(dst, 1, layer, head).Data, k.keys(src, 1, layer, head).Data)
+			copy(k.values(dst, layer, head).Data, k.values(src, layer, head).Data)
+		}
+	}
+}
+
 // A slab is [layer][head][keys of all its pages, then values of all its pages].
 // Keys of a page are a panel, [HD][PageTokens], so that keys of neighbouring pages are
 // neighbouring panels of one matrix (HD, N). Values of a page are a packed matrix

@@ -14,7 +14,9 @@ import (
 	"testing"
 
 	"stargate/internal/chattemplate"
+	"stargate/internal/kernel"
 	"stargate/internal/llama"
+	"stargate/internal/sample"
 	"stargate/internal/tokenizer"
 	"stargate/lm"
 )
@@ -172,25 +174,36 @@ func TestResultsDependOnRequestsAlone(t *testing.T) {
 	}
 }
 
-// The samples of a pair read their prompt once.
+// The samples of a pair read their prompt once, to its last token but one, wherever it ends in a
+// page; only the prediction at the last is each sample's own.
 func TestSamplesShareTheirPrompt(t *testing.T) {
-	m := newTestModel(t, Options{Workers: 2})
-	chat := user(strings.Repeat("the theme of the thing there ", 8))
-	prompt, err := m.codec.prompt(chat)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	for c := range 10 {
-		wg.Go(func() {
-			if _, err := m.Generate(t.Context(), chat, lm.Sampling{Temperature: 1, Seed: uint64(c), MaxTokens: 2}); err != nil {
-				t.Error(err)
+	for n := range llama.PageTokens {
+		m := newTestModel(t, Options{Workers: 2})
+		prompt := m.Tokenize(strings.Repeat("the theme of the thing there ", 8), false)
+		prompt = prompt[:2*llama.PageTokens+n+1]
+		var samples []*sequence
+		m.engine.do(func(*kernel.Pool) { // no step before all are there
+			for c := range 10 {
+				d := &drawing{sampler: sample.New(lm.Sampling{Temperature: 1, Seed: uint64(c)}), most: 30, cut: -1, ignoreEnd: true}
+				q := &sequence{ctx: t.Context(), tokens: slices.Clip(prompt), prompt: len(prompt), draw: d}
+				samples = append(samples, q)
+				if err := m.sched.enqueue(q); err != nil {
+					t.Fatal(err)
+				}
 			}
 		})
-	}
-	wg.Wait()
-	if got, most := m.sched.computed.Load(), int64(len(prompt)+10*(llama.PageTokens+2)); got > most {
-		t.Errorf("%d tokens computed for ten samples of a prompt of %d, want at most %d", got, len(prompt), most)
+		for _, q := range samples {
+			if err := <-q.done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		own := 0 // tokens that every sample reads by itself: too few to copy
+		if n < leastTail {
+			own = n
+		}
+		if got, want := m.sched.computed.Load()-m.sched.drawn.Load(), int64(len(prompt)-1+9*own); got != want {
+			t.Errorf("a prompt of %d tokens: %d read by ten samples, want %d", len(prompt), got, want)
+		}
 	}
 }
 

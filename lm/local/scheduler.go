@@ -205,6 +205,9 @@ func (s *scheduler) plan() {
 			}
 			s.pending[key] = true
 		}
+		if s.reuseTail(q) {
+			continue // another sequence computes it now; copy it then
+		}
 		n := min(budget, q.most())
 		if !s.provide(q, llama.Pages(q.computed+n)) {
 			break // q was the youngest and has been put back
@@ -239,6 +242,71 @@ func (s *scheduler) reuse(q *sequence) {
 	}
 }
 
+// leastTail is the fewest tokens worth copying, or waiting, for.
+const leastTail = 4
+
+// reuseTail copies the beginning of q's next page from where it has been computed: from a page of
+// the tree that goes on otherwise, or from another running sequence, which is how the samples of
+// a pair share the last part of their prompt. wait says that a sequence of this step computes more
+// of it than there is.
+func (s *scheduler) reuseTail(q *sequence) (wait bool) {
+	most := min(q.reusable()-q.computed, llama.PageTokens-1)
+	if s.opts.NoPrefixCache || q.computed != q.node.depth*llama.PageTokens || most < leastTail {
+		return false
+	}
+	next := q.tokens[q.computed : q.computed+most]
+	best, from := 0, llama.Page(0)
+	offer := func(tokens []int32, page llama.Page) {
+		if n := common(next, tokens); n > best {
+			best, from = n, page
+		}
+	}
+	for tokens, child := range q.node.children {
+		offer(tokens[:], child.page)
+	}
+	at := q.node.depth
+	for _, r := range s.running {
+		if r != q && r.node == q.node && r.computed > q.computed {
+			offer(r.tokens[q.computed:r.computed], r.pages[at])
+		}
+	}
+	for _, r := range s.active { // they come before q, so q does not wait for ever
+		if r.node == q.node && common(next, r.tokens[q.computed:r.computed+len(r.span.Tokens)]) >= best+leastTail {
+			return true
+		}
+	}
+	if best < leastTail {
+		return false
+	}
+	if page, ok := s.cache.Alloc(q.lastPage()); ok { // else whole pages are more important
+		s.cache.Copy(page, from)
+		q.pages = append(q.pages, page)
+		s.reused.Add(int64(best))
+		s.prefixFLOPs.Add(s.work.Tokens(q.computed, q.computed+best))
+		q.computed += best
+	}
+	return false
+}
+
+// common is the number of tokens that a and b have in common at the beginning.
+func common(a, b []int32) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// lastPage is the sequence's last page, or -1.
+func (q *sequence) lastPage() llama.Page {
+	if len(q.pages) == 0 {
+		return -1
+	}
+	return q.pages[len(q.pages)-1]
+}
+
 // firstPage is the next page of q, if others could share it.
 func (s *scheduler) firstPage(q *sequence) (pendingPage, bool) {
 	if end := (q.node.depth + 1) * llama.PageTokens; s.opts.NoPrefixCache || end > q.reusable() {
@@ -252,11 +320,7 @@ func (s *scheduler) firstPage(q *sequence) (pendingPage, bool) {
 // q itself.
 func (s *scheduler) provide(q *sequence, n int) bool {
 	for len(q.pages) < n {
-		last := llama.Page(-1)
-		if len(q.pages) > 0 {
-			last = q.pages[len(q.pages)-1]
-		}
-		page, ok := s.cache.Alloc(last)
+		page, ok := s.cache.Alloc(q.lastPage())
 		if ok {
 			q.pages = append(q.pages, page)
 			continue
