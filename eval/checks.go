@@ -40,6 +40,7 @@ type WinCheck struct {
 	DesignEffect float64 `json:"design_effect"`  // factor by which clustering raises the variance
 	Tells        float64 `json:"tells"`          // half of the 95 % interval: a true difference this large is found every second time
 	Detects      float64 `json:"detects"`        // found four times in five
+	Asks         float64 `json:"asks"`           // share of the model's judged responses that ask instead of answering
 }
 
 // Wins and OverRandom are what [Paired] compares besides the conditions.
@@ -92,8 +93,29 @@ func (e *Evaluation) winChecks(in Input) {
 		check.WilsonLow, check.WilsonHigh = stats.Wilson(est.Mean, est.N)
 		power := stats.PowerOf(est, est.N)
 		check.Tells, check.Detects = power.HalfWidth, power.Detectable
+		check.Asks = e.asksInstead(in, w.Model)
 		e.Result.WinChecks = append(e.Result.WinChecks, check)
 	}
+}
+
+// asksInstead is the share of a model's responses that ask.
+func (e *Evaluation) asksInstead(in Input, model string) float64 {
+	asks, n := 0, 0
+	for m := range in.Models {
+		if in.Models[m].Name != model {
+			continue
+		}
+		for _, c := range e.compared {
+			if c.responses[m] == "" {
+				continue
+			}
+			n++
+			if _, ok := in.asks(c.responses[m]); ok {
+				asks++
+			}
+		}
+	}
+	return float64(asks) / float64(max(n, 1))
 }
 
 // reliability measures the reward on the test split, where nothing is trained on it.

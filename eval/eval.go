@@ -46,6 +46,7 @@ type Input struct {
 	BaseResponds bool                                // ablation response-model: Q_BASE answers on Q_η's conversations
 	Resamples    int                                 // of every bootstrap; 0 = 10,000
 	Credit       bool                                // score the gold after every turn: one call more for each turn but the last
+	WhenToAsk    bool                                // let the models ask or answer as they like; needs a Truth that is a [Teller]
 	Rater        Rater                               // general and specific tasks apart; nil = not
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
 }
@@ -98,7 +99,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 		e.Rated = append(e.Rated, rated)
 		e.count(rated)
 	}
-	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines, e.credit} {
+	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines, e.credit, e.whenToAsk} {
 		if err := step(ctx, in); err != nil {
 			return nil, err
 		}

@@ -108,8 +108,13 @@ func (in Input) knowing(ctx context.Context, p stargate.Pair, attributes []strin
 
 // answer draws the Roleplayer's answer to q, again while it is malformed.
 func (in Input) answer(ctx context.Context, p stargate.Pair, s []stargate.Turn, q string, sample, k int) (text string, flaw stargate.Flaw, err error) {
+	return in.answerNamed(ctx, p, s, q, "optimum answer", p.Key(), sample, k)
+}
+
+// answerNamed is answer with a draw named by the caller.
+func (in Input) answerNamed(ctx context.Context, p stargate.Pair, s []stargate.Turn, q string, draw ...any) (text string, flaw stargate.Flaw, err error) {
 	for attempt := range 1 + in.Config.Redraws {
-		c, err := in.Roleplayer.Answer(ctx, p.Persona, p.Task, s, q, stargate.Seed(in.Config.Seed, "optimum answer", p.Key(), sample, k, attempt))
+		c, err := in.Roleplayer.Answer(ctx, p.Persona, p.Task, s, q, stargate.Seed(in.Config.Seed, append(append([]any{}, draw...), attempt)...))
 		switch {
 		case errors.Is(err, lm.ErrContextLength):
 			return "", stargate.TooLong, nil

@@ -44,6 +44,7 @@ type Result struct {
 	Reliability []Reliability    `json:"reliability,omitempty"` // of the reward, on the test split and in training
 	Diversity   []Diversity      `json:"diversity,omitempty"`   // of questions
 	Credit      []Credit         `json:"credit,omitempty"`      // what questions were worth
+	WhenToAsk   *WhenToAsk       `json:"when_to_ask,omitempty"` // over-asking and under-asking
 	TaskKinds   *TaskKinds       `json:"task_kinds,omitempty"`  // general and specific tasks apart
 }
 

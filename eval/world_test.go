@@ -162,10 +162,7 @@ type world struct {
 
 func newWorld(t testing.TB, tasks, personas int, policies ...func(string, int, uint64) string) *world {
 	t.Helper()
-	prompts, err := prompt.Embedded("nano")
-	if err != nil {
-		t.Fatal(err)
-	}
+	prompts := embedded(t)
 	cfg := stargate.Paper()
 	cfg.Seed, cfg.Samples, cfg.Concurrency = 7, 3, 4
 	w := &world{base: scorer(policies[0]), roleplayer: player()}
@@ -182,6 +179,15 @@ func newWorld(t testing.TB, tasks, personas int, policies ...func(string, int, u
 		w.Models = append(w.Models, Model{fmt.Sprintf("m%d", i), stargate.NewQuestioner(m, prompts, cfg)})
 	}
 	return w
+}
+
+func embedded(t testing.TB) *prompt.Set {
+	t.Helper()
+	prompts, err := prompt.Embedded("nano")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prompts
 }
 
 func (w *world) run(t testing.TB) *Evaluation {

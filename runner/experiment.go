@@ -26,12 +26,13 @@ type Experiment struct {
 
 // Evaluation are the choices of section 5.
 type Evaluation struct {
-	WinPairs      int      `yaml:"win_pairs" json:"win_pairs"`             // pairs of the test split compared by the judge
-	ResponseModel string   `yaml:"response_model" json:"response_model"`   // "policy", or "base": Q_BASE answers on Q_η's conversations
-	Roleplayer    []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // else those of the training
-	Orders        string   `yaml:"orders" json:"orders,omitempty"`         // of two responses before a judge: "both" (a change of mind is a tie), or "authors" (compat: one, by coin flip; ties left out)
-	Credit        bool     `yaml:"credit" json:"credit,omitempty"`         // score the gold after every turn: what each question was worth
-	RateTasks     bool     `yaml:"rate_tasks" json:"rate_tasks,omitempty"` // the judge's model rates how specific tasks are
+	WinPairs      int      `yaml:"win_pairs" json:"win_pairs"`               // pairs of the test split compared by the judge
+	ResponseModel string   `yaml:"response_model" json:"response_model"`     // "policy", or "base": Q_BASE answers on Q_η's conversations
+	Roleplayer    []Player `yaml:"roleplayer" json:"roleplayer,omitempty"`   // else those of the training
+	Orders        string   `yaml:"orders" json:"orders,omitempty"`           // of two responses before a judge: "both" (a change of mind is a tie), or "authors" (compat: one, by coin flip; ties left out)
+	Credit        bool     `yaml:"credit" json:"credit,omitempty"`           // score the gold after every turn: what each question was worth
+	RateTasks     bool     `yaml:"rate_tasks" json:"rate_tasks,omitempty"`   // the judge's model rates how specific tasks are
+	WhenToAsk     bool     `yaml:"when_to_ask" json:"when_to_ask,omitempty"` // let the models ask or answer as they like, also on tasks that need no question; in a world whose truth is known
 }
 
 // LoadExperiment resolves an experiment by name or path, with ablations after "+".

@@ -3,7 +3,9 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"stargate"
 	"stargate/eval"
 	"stargate/eval/judge"
 	"stargate/lm"
@@ -15,7 +17,7 @@ func (s *session) measures(in *eval.Input) error {
 	in.Judge, in.JudgeName, in.JudgeSelf = panel[0].Judge, panel[0].Name, panel[0].Self
 	in.Panel, in.Majority = panel[1:], len(panel) > 1
 	in.Orders = judge.Orders(s.experiment.Evaluation.Orders)
-	in.Credit = s.experiment.Evaluation.Credit
+	in.Credit, in.WhenToAsk = s.experiment.Evaluation.Credit, s.experiment.Evaluation.WhenToAsk
 	if !s.experiment.Evaluation.RateTasks {
 		return nil
 	}
@@ -58,7 +60,10 @@ func (s *session) judging() lm.Sampling {
 	return lm.Sampling{MaxTokens: s.config.Response.MaxTokens}
 }
 
-var _ eval.Stated = (*knowledge)(nil)
+var (
+	_ eval.Stated = (*knowledge)(nil)
+	_ eval.Teller = (*knowledge)(nil)
+)
 
 // States implements [eval.Stated].
 func (k *knowledge) States(text string) []string {
@@ -67,4 +72,19 @@ func (k *knowledge) States(text string) []string {
 		attributes = append(attributes, f.Attribute)
 	}
 	return attributes
+}
+
+// Tell implements [eval.Teller]: the answers to all relevant questions, without the
+// questions.
+func (k *knowledge) Tell(p stargate.Pair) string {
+	values := k.personas[p.Persona.ID].Values
+	var told []string
+	for _, id := range k.Relevant(p.Task) {
+		for _, a := range k.world.Attributes {
+			if a.ID == id {
+				told = append(told, strings.ReplaceAll(a.Answers[0], "{value}", values[id]))
+			}
+		}
+	}
+	return strings.Join(told, " ")
 }
