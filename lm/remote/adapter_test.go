@@ -129,6 +129,39 @@ func TestAdapters(t *testing.T) {
 	}
 }
 
+// SGLang has routes and an address of its own for adapters.
+func TestAdaptersOfSGLang(t *testing.T) {
+	m, dir := newModel(t, 3, auditContext), t.TempDir()
+	writeAdapter(t, m, filepath.Join(dir, "m1"), 0.2)
+	c := open(t, remote.Role{URL: listen(t, sglang(t, m)), Tokenizer: tokenizerDir(t), Route: remote.CompletionsRoute}, remote.Options{})
+	m1, err := c.LoadAdapter(t.Context(), "m1", filepath.Join(dir, "m1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := m.OpenAdapter(os.DirFS(filepath.Join(dir, "m1")), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	chat, s := lm.Chat{{Role: lm.User, Content: "What would you cook?"}}, lm.Sampling{Temperature: 1, MaxTokens: 20, Seed: 5}
+	a, err := m1.Generate(t.Context(), chat, s)
+	b, err2 := want.Generate(t.Context(), chat, s)
+	if err != nil || err2 != nil || !reflect.DeepEqual(a, b) {
+		t.Errorf("with the adapter: %+v, %v; in process %+v, %v", a, err, b, err2)
+	}
+	if err := c.UnloadAdapter(t.Context(), "m1"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.LoadAdapter(t.Context(), "m2", filepath.Join(dir, "missing")); !errors.Is(err, remote.ErrAdapter) {
+		t.Errorf("a directory that is missing: %v", err)
+	}
+	// Others have no such thing.
+	hosted := open(t, remote.Role{URL: listen(t, flaky(says(good), 0)), Model: "gpt-tiny"}, remote.Options{})
+	if _, err := hosted.LoadAdapter(t.Context(), "m1", dir); !errors.Is(err, remote.ErrUnsupported) {
+		t.Errorf("at a hosted API: %v", err)
+	}
+}
+
 func second(_ *remote.Client, err error) error { return err }
 
 // A server that ignores the name of an adapter and answers with the base model is found out,

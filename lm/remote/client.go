@@ -277,8 +277,9 @@ func (c *Client) limit(s lm.Sampling, prompt int) (send, most int) {
 
 func (c *Client) omits(field string) bool { return slices.Contains(c.role.Omit, field) }
 
-// tries is how often an answer that is no good is asked for.
-const tries = 3
+// tries is how often an answer that is no good is asked for: of a server that fails one time
+// in five, one call in three thousand fails.
+const tries = 5
 
 // ask makes a request until an answer is good, or not worth repeating.
 func (c *Client) ask(ctx context.Context, q request) (reply, error) {
@@ -325,10 +326,11 @@ func (c *Client) once(ctx context.Context, q request) (reply, error) {
 		hold.Settle(*r.billed)
 		c.learn(q.text, r.billed.PromptTokens)
 	}
-	if err != nil {
-		return r, err
+	// An answer of another model is that above all, whatever else is wrong with it.
+	if other := c.checkModel(r.model); other != nil {
+		return r, other
 	}
-	return r, c.checkModel(r.model)
+	return r, err
 }
 
 // estimate is the most tokens that a chat is likely to have: a byte is a token at worst, and

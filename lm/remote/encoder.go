@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,19 +82,25 @@ func (e serverEncoder) tokenize(ctx context.Context, chat lm.Chat, turn, continu
 	if err != nil {
 		return nil, err
 	}
-	var a struct {
-		Tokens []int32         `json:"tokens"`
-		Count  *int            `json:"count"`
-		Error  json.RawMessage `json:"error"`
-	}
-	// The load is the server's tokens in flight, of which this takes none.
-	if err := e.c.post(ctx, "/tokenize", data, &a); err != nil {
+	var ids []int32
+	err = e.c.post(ctx, "/tokenize", data, func(answer []byte) error {
+		var a struct {
+			Tokens []int32 `json:"tokens"`
+			Count  *int    `json:"count"`
+		}
+		if err := decode(answer, &a); err != nil {
+			return err
+		}
+		if len(a.Tokens) == 0 || a.Count != nil && *a.Count != len(a.Tokens) {
+			return fmt.Errorf("%w: %d tokens for a chat: %s", ErrGarbage, len(a.Tokens), oneLine(answer))
+		}
+		ids = a.Tokens
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("tokenize: %w", err)
 	}
-	if len(a.Tokens) == 0 || a.Count != nil && *a.Count != len(a.Tokens) {
-		return nil, fmt.Errorf("tokenize: %w: %d tokens for a chat", ErrGarbage, len(a.Tokens))
-	}
-	return a.Tokens, nil
+	return ids, nil
 }
 
 func (e serverEncoder) decode(ctx context.Context, ids []int32) (string, error) {
@@ -111,29 +116,44 @@ func (e serverEncoder) decode(ctx context.Context, ids []int32) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	var a struct {
-		Prompt *string `json:"prompt"` // vLLM
-		Text   *string `json:"text"`   // SGLang
-	}
-	if err := e.c.post(ctx, "/detokenize", data, &a); err != nil {
+	var text string
+	err = e.c.post(ctx, "/detokenize", data, func(answer []byte) error {
+		var a struct {
+			Prompt *string `json:"prompt"` // vLLM
+			Text   *string `json:"text"`   // SGLang
+		}
+		if err := decode(answer, &a); err != nil {
+			return err
+		}
+		switch {
+		case a.Prompt != nil:
+			text = *a.Prompt
+		case a.Text != nil:
+			text = *a.Text
+		default:
+			return fmt.Errorf("%w: it has no text: %s", ErrGarbage, oneLine(answer))
+		}
+		return nil
+	})
+	if err != nil {
 		return "", fmt.Errorf("detokenize: %w", err)
 	}
-	switch {
-	case a.Prompt != nil:
-		return *a.Prompt, nil
-	case a.Text != nil:
-		return *a.Text, nil
-	}
-	return "", fmt.Errorf("detokenize: %w: it has no text", ErrGarbage)
+	return text, nil
 }
 
-// post asks for something that is no work of the model's.
-func (c *Client) post(ctx context.Context, path string, data []byte, into any) error {
-	answer, _, err := c.transport.Post(ctx, path, data, 0)
-	if err != nil {
-		return c.explain(err)
+// post asks for something that is no work of the model's, so it costs nothing and loads the
+// server with no tokens. An answer that read does not understand is asked for again.
+func (c *Client) post(ctx context.Context, path string, data []byte, read func(answer []byte) error) error {
+	for try := 1; ; try++ {
+		answer, _, err := c.transport.Post(ctx, path, data, 0)
+		if err != nil {
+			return c.explain(err)
+		}
+		if err = read(answer); err == nil || try == tries {
+			return err
+		}
+		c.counts.again(outcomeOf(err))
 	}
-	return decode(answer, into)
 }
 
 // directoryEncoder reads the tokenizer and the chat template of a Hugging Face directory.

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +147,62 @@ func is(err, want error) bool {
 		return isNone
 	}
 	return errors.Is(err, want)
+}
+
+// With every fifth answer a fault, calls give what the engine gives, bit for bit, and
+// everything is counted.
+func TestFaultsChangeNothing(t *testing.T) {
+	m := newModel(t, 3, 256)
+	inner := served(m)
+	faults := []http.HandlerFunc{
+		status(429, `{"error": {"message": "slow down"}}`), status(500, `{"error": {"message": "oops"}}`), cut, drop,
+		says("<html>"), says(strings.Replace(good, "gpt-tiny", "another", 1)), status(503, "starting"),
+	}
+	var asked atomic.Int64
+	var mu sync.Mutex
+	failed := map[string]int{} // by request: no call has all of the bad luck
+	url := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if n := asked.Add(1); r.Method == http.MethodPost && n > 20 && n%5 == 0 {
+			mu.Lock()
+			failed[string(body)]++
+			fail := failed[string(body)] <= 3
+			mu.Unlock()
+			if fail {
+				faults[n/5%int64(len(faults))](w, r)
+				return
+			}
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	client := open(t, remote.Role{URL: url}, remote.Options{})
+	var wg sync.WaitGroup
+	const calls = 60
+	for i := range calls {
+		wg.Go(func() {
+			chat := lm.Chat{{Role: lm.User, Content: fmt.Sprintf("My name is Ada. I like %d things.", i)}}
+			s := lm.Sampling{Temperature: 1, MaxTokens: 8, Seed: uint64(i)}
+			got, err := client.Generate(t.Context(), chat, s)
+			want, err2 := m.Generate(t.Context(), chat, s)
+			if err != nil || err2 != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("call %d: %q, %v; in process %q, %v", i, got.Text, err, want.Text, err2)
+			}
+			l, err := client.LogProb(t.Context(), chat, "I like the party.")
+			truth, err2 := m.LogProb(t.Context(), chat, "I like the party.")
+			if err != nil || err2 != nil || !reflect.DeepEqual(l, truth) {
+				t.Errorf("score %d: %v, %v; in process %v, %v", i, l.Sum, err, truth.Sum, err2)
+			}
+		})
+	}
+	wg.Wait()
+	counts, total := client.Counts(), int64(0)
+	for _, n := range counts.Calls {
+		total += n
+	}
+	if total != 2*calls || counts.Repeated[remote.Garbage]+counts.Repeated[remote.WrongModel] == 0 {
+		t.Errorf("%d calls were made, the counts are %+v", 2*calls, counts)
+	}
 }
 
 // A cancelled call is the caller's own error, wherever it stands.

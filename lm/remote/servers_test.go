@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -137,10 +138,46 @@ func vllm(t testing.TB, m *local.Model) http.Handler {
 }
 
 // sglang is SGLang's native route; its /tokenize knows plain texts only, as before 2026.
+// Adapters are directories on this machine.
 func sglang(t testing.TB, m *local.Model) http.Handler {
 	chat := serve.New(m, serve.Options{Name: "tiny"})
+	var mu sync.Mutex
+	adapters := map[string]*local.Model{}
+	with := func(name any) *local.Model {
+		mu.Lock()
+		defer mu.Unlock()
+		if a, ok := adapters[fmt.Sprint(name)]; ok {
+			return a
+		}
+		if name != nil {
+			t.Errorf("there is no adapter %v", name)
+		}
+		return m
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", fixed(t, object{"data": []object{{"id": "tiny", "owned_by": "sglang", "root": "/models/tiny", "max_model_len": m.Room()}}}))
+	mux.HandleFunc("POST /load_lora_adapter", endpoint(t, func(q object) (int, any) {
+		a, err := m.OpenAdapter(os.DirFS(q["lora_path"].(string)), 64)
+		if err != nil {
+			return http.StatusBadRequest, object{"success": false, "error_message": err.Error(), "loaded_adapters": object{}}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		adapters[q["lora_name"].(string)] = a
+		return http.StatusOK, object{"success": true, "error_message": nil, "loaded_adapters": object{q["lora_name"].(string): q["lora_path"]}}
+	}))
+	mux.HandleFunc("POST /unload_lora_adapter", endpoint(t, func(q object) (int, any) {
+		mu.Lock()
+		defer mu.Unlock()
+		name := q["lora_name"].(string)
+		a, ok := adapters[name]
+		if !ok {
+			return http.StatusBadRequest, object{"success": false, "error_message": "LoRA adapter " + name + " does not exist"}
+		}
+		a.Close()
+		delete(adapters, name)
+		return http.StatusOK, object{"success": true, "loaded_adapters": object{}}
+	}))
 	mux.HandleFunc("GET /get_model_info", fixed(t, object{"model_path": "/models/tiny", "is_generation": true, "weight_version": "default"}))
 	mux.HandleFunc("GET /get_server_info", fixed(t, object{"version": "0.5.3"}))
 	mux.HandleFunc("POST /tokenize", endpoint(t, func(object) (int, any) {
@@ -151,7 +188,10 @@ func sglang(t testing.TB, m *local.Model) http.Handler {
 		params := q["sampling_params"].(object)
 		var out []object
 		for i, v := range q["input_ids"].([]any) {
-			ids := idsOf(v)
+			m, ids := m, idsOf(v)
+			if paths, ok := q["lora_path"].([]any); ok {
+				m = with(paths[i])
+			}
 			s := samplingOf(params, "max_new_tokens", "sampling_seed")
 			c, err := m.Continue(t.Context(), local.Request{Prompt: ids, Sampling: s, LogProbs: true})
 			if err != nil {
