@@ -10,8 +10,7 @@ import (
 
 // Tokenized reads rows of input_ids, labels and attention_mask, which axolotl takes with an
 // empty type (docs/dataset-formats/tokenized.qmd), TRL as a processed dataset, Together as
-// Parquet, and transformers' Trainer as they are. A column weights, which is ours, gives the
-// trained tokens a weight each; trainers that do not know it count them as 1.
+// Parquet, and transformers' Trainer as they are.
 func Tokenized(_ *local.Text, row []byte) (Row, error) {
 	var r struct {
 		IDs       []int32 `json:"input_ids"`
