@@ -74,6 +74,9 @@ func (c *Client) detect(ctx context.Context) error {
 	if err := c.nameModel(list.Data); err != nil {
 		return err
 	}
+	if kind == Hosted {
+		c.facts.Served = nil // hundreds, and no fact of this model
+	}
 	return c.askDetails(ctx)
 }
 
