@@ -203,6 +203,9 @@ func saturated(pairs [][]float64) []Best {
 		for _, p := range pairs {
 			v += p[m] / float64(len(pairs))
 		}
+		if m == 0 { // the best of one is the mean; no rounding may say otherwise
+			v = 0
+		}
 		out = append(out, Best{m + 1, v})
 	}
 	return out

@@ -12,7 +12,7 @@ const Last = "last"
 
 // Of puts a result under names. What the run did not measure has no name.
 //
-//	winrate.m2.{rate,lower,upper,n,wins,ties,losses,invalid,wilson_lower,wilson_upper,p,tells,detects}
+//	winrate.m2.{rate,lower,upper,n,wins,ties,losses,invalid,wilson_lower,wilson_upper,p,tells,detects,asks}
 //	gold.{neg,pos,qa,qa_top1,rand,rand_top1,pos_qa,pos_qa_top1}.m2.{mean,sem,per_token,n,delta,delta_lower,delta_upper}
 //	paired.{qa,qa_top1,rand,gap,pos_qa,win}.m0.m2.{diff,lower,upper,p,n}
 //	questions.m2.{wellformed,relevant,redundant,distinct,words,n}
@@ -23,6 +23,7 @@ const Last = "last"
 //	reliability.test.m2.{margin,second,close,stable,by_chance,length_rank,sum_mean,sum_delta}, leak.test.m2["gold in an answer"].{all,selected}
 //	diversity.m2.{distinct1,distinct2,distinct3,self_bleu,effective,top_share,per_pair,attributes,malformed,alarms}
 //	credit.m2.{turn,kind}["1"].{gain,lower,upper,n}, general.m2.qa.{mean,lower,upper,n}, specific.…
+//	asking.{open,told}.m2.{first,questions,stopped,over_ask,under_ask}
 //	dropped["no-question"], redrawn["no-question"], calls.scorer.{made,tokens_in,tokens_out,cost}
 //
 // "last" stands for the last model everywhere.
@@ -51,7 +52,7 @@ func Of(r *eval.Result) Values {
 		}
 	}
 	for _, w := range r.WinChecks {
-		for field, x := range map[string]float64{"wilson_lower": w.WilsonLow, "wilson_upper": w.WilsonHigh, "p": w.P, "tells": w.Tells, "detects": w.Detects} {
+		for field, x := range map[string]float64{"wilson_lower": w.WilsonLow, "wilson_upper": w.WilsonHigh, "p": w.P, "tells": w.Tells, "detects": w.Detects, "asks": w.Asks} {
 			put(x, w.Model, []string{"winrate"}, field)
 		}
 	}
@@ -132,6 +133,19 @@ func Of(r *eval.Result) Values {
 			v.set(value, "credit", c.Model, c.By, c.Key, field)
 			if c.Model == last {
 				v.set(value, "credit", Last, c.By, c.Key, field)
+			}
+		}
+	}
+	if r.WhenToAsk != nil {
+		for _, a := range r.WhenToAsk.Rows {
+			put(a.First.Rate, a.Model, []string{"asking", a.Tasks}, "first")
+			put(a.Questions, a.Model, []string{"asking", a.Tasks}, "questions")
+			put(a.Stopped.Rate, a.Model, []string{"asking", a.Tasks}, "stopped")
+			if a.OverAsk != nil {
+				put(a.OverAsk.Rate, a.Model, []string{"asking", a.Tasks}, "over_ask")
+			}
+			if a.UnderAsk != nil {
+				put(a.UnderAsk.Rate, a.Model, []string{"asking", a.Tasks}, "under_ask")
 			}
 		}
 	}
