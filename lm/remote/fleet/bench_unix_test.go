@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +57,8 @@ func chat(i int) lm.Chat {
 
 // BenchmarkCall is the processor time that this process spends on a call, 64 at once, with
 // the server in another process: of net/http alone, of the fleet, and of the driver on top of
-// it, which writes and reads JSON.
+// it, which writes and reads JSON. On a machine that is busy with other things every round
+// costs more than it has to; the least of the rounds is nearest to the truth.
 func BenchmarkCall(b *testing.B) {
 	address := process(b, instant)
 	plain := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -90,30 +93,31 @@ func BenchmarkCall(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			b.ReportAllocs()
-			var mu sync.Mutex
-			next := 0
-			used := processorTime(b)
+			const round = 500
+			least, all := math.Inf(1), processorTime(b)
 			b.ResetTimer()
-			var wg sync.WaitGroup
-			for range 64 {
-				wg.Go(func() {
-					for {
-						mu.Lock()
-						i := next
-						next++
-						mu.Unlock()
-						if i >= b.N {
-							return
+			for from := 0; from < b.N; from += round {
+				used := processorTime(b)
+				n := min(round, b.N-from)
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				for range 64 {
+					wg.Go(func() {
+						for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+							if err := bm.call(from + i); err != nil {
+								b.Error(err)
+								return
+							}
 						}
-						if err := bm.call(i); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+					})
+				}
+				wg.Wait()
+				if n == round {
+					least = min(least, float64((processorTime(b)-used).Microseconds())/round)
+				}
 			}
-			wg.Wait()
-			b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-µs/call")
+			b.ReportMetric(float64((processorTime(b)-all).Microseconds())/float64(b.N), "cpu-µs/call")
+			b.ReportMetric(least, "cpu-µs/call-least")
 		})
 	}
 }
