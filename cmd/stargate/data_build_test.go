@@ -47,30 +47,29 @@ func TestDataScripts(t *testing.T) {
 
 // oracleServer plays the Oracle: it invents personas and answers tasks, and at times it
 // refuses or says nothing.
-func oracleServer() *batchtest.Server {
-	s := batchtest.New()
-	s.Polls = 1
-	s.Answer = func(body map[string]any) batchtest.Reply {
-		messages, _ := body["messages"].([]any)
-		m, _ := messages[len(messages)-1].(map[string]any)
-		text, _ := m["content"].(string)
-		seed := fmt.Sprintf("%.0f", body["seed"])
-		switch {
-		case strings.Contains(text, "describe themselves"):
-			if strings.HasSuffix(seed, "7") {
-				return batchtest.Reply{Text: "I'm sorry, but I cannot help with that."}
-			}
-			return batchtest.Reply{Text: invent(seed)}
-		case strings.Contains(text, "Say hello to me"):
-			return batchtest.Reply{Text: "Hello!"}
-		case strings.Contains(text, "unspeakable"):
-			return batchtest.Reply{Refusal: "I can't help with that."}
-		case strings.Contains(text, "silence") && fmt.Sprint(body["temperature"]) == "0":
-			return batchtest.Reply{Text: ""}
+func oracleServer(set ...func(*batchtest.Server)) *batchtest.Server {
+	return batchtest.New(append([]func(*batchtest.Server){func(s *batchtest.Server) { s.Polls, s.Answer = 1, answer }}, set...)...)
+}
+
+func answer(body map[string]any) batchtest.Reply {
+	messages, _ := body["messages"].([]any)
+	m, _ := messages[len(messages)-1].(map[string]any)
+	text, _ := m["content"].(string)
+	seed := fmt.Sprintf("%.0f", body["seed"])
+	switch {
+	case strings.Contains(text, "describe themselves"):
+		if strings.HasSuffix(seed, "7") {
+			return batchtest.Reply{Text: "I'm sorry, but I cannot help with that."}
 		}
-		return batchtest.Reply{Text: "Here is what I would do: take one step at a time."}
+		return batchtest.Reply{Text: invent(seed)}
+	case strings.Contains(text, "Say hello to me"):
+		return batchtest.Reply{Text: "Hello!"}
+	case strings.Contains(text, "unspeakable"):
+		return batchtest.Reply{Refusal: "I can't help with that."}
+	case strings.Contains(text, "silence") && fmt.Sprint(body["temperature"]) == "0":
+		return batchtest.Reply{Text: ""}
 	}
-	return s
+	return batchtest.Reply{Text: "Here is what I would do: take one step at a time."}
 }
 
 func invent(seed string) string {

@@ -31,16 +31,16 @@ func TestKilledDataBuildsEndTheSame(t *testing.T) {
 		{"batch", []string{"--batch", "--batch-poll", "5ms"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := oracleServer()
-			defer s.Close()
-			s.Polls = 60
-			answer := s.Answer
-			s.Answer = func(body map[string]any) batchtest.Reply {
-				if c.name == "live" {
-					time.Sleep(3 * time.Millisecond)
+			s := oracleServer(func(s *batchtest.Server) {
+				s.Polls = 60
+				s.Answer = func(body map[string]any) batchtest.Reply {
+					if c.name == "live" {
+						time.Sleep(3 * time.Millisecond)
+					}
+					return answer(body)
 				}
-				return answer(body)
-			}
+			})
+			defer s.Close()
 			killed, whole := dataToBuild(t), dataToBuild(t)
 			args := append([]string{"data", "gold", "generate", killed, "--url", s.URL, "--model", "oracle"}, c.args...)
 			kills := 0

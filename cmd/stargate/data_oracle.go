@@ -199,9 +199,10 @@ func (o *oracleFlags) driver(ctx context.Context, p *oracle, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	filler := batch.NewFiller(client, provider, p.ledger, batch.Options{Poll: time.Duration(o.poll), Observe: func(b batch.Progress) { p.batches.Store(&b) }, Log: log})
+	model := mail.Driver(client)
+	filler := batch.NewFiller(model, provider, p.ledger, batch.Options{Poll: time.Duration(o.poll), Observe: func(b batch.Progress) { p.batches.Store(&b) }, Log: log})
 	p.ahead = func(ctx context.Context, asks []build.Ask) error { return p.fill(ctx, filler, account, asks) }
-	return client, nil
+	return model, nil
 }
 
 // fill answers by batch what the ledger does not hold. The whole batch is reserved in the

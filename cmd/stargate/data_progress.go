@@ -12,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"stargate/dataset/batch"
 	"stargate/dataset/build"
 	"stargate/lm/remote"
 )
@@ -25,6 +26,7 @@ type dataProgress struct {
 	mu      sync.Mutex
 	bars    *mpb.Progress // nil off a terminal
 	bar     *mpb.Bar
+	batch   *mpb.Bar // while batches are under way
 	stage   string
 	started time.Time
 	spoke   time.Time
@@ -44,20 +46,44 @@ func newDataProgress(w io.Writer) *dataProgress {
 
 // watch reports batches, which are silent for hours, until close.
 func (p *dataProgress) watch() {
+	every := quiet
+	if p.bars != nil {
+		every = time.Second
+	}
 	p.ended.Go(func() {
-		tick := time.NewTicker(quiet)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-p.stop:
+				p.showBatches(nil)
 				return
 			case <-tick.C:
-				if b := p.oracle.batches.Load(); b != nil {
-					p.log.Info("batches", "jobs", b.Jobs, "answered", b.Answered, "errors", b.Errored, "of", b.Total)
-				}
+				p.showBatches(p.oracle.batches.Load())
 			}
 		}
 	})
+}
+
+// showBatches says how far the batches are; nil: none is under way.
+func (p *dataProgress) showBatches(b *batch.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case b == nil && p.batch != nil:
+		p.batch.SetTotal(p.batch.Current(), true)
+		p.batch = nil
+	case b == nil:
+	case p.bars == nil:
+		p.log.Info("batches", "jobs", b.Jobs, "answered", b.Answered, "errors", b.Errored, "of", b.Total)
+	default:
+		if p.batch == nil {
+			p.batch = p.bars.AddBar(int64(b.Total), mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-28s", "waiting for batches"))),
+				mpb.AppendDecorators(decor.CountersNoUnit("%d/%d "), decor.Elapsed(decor.ET_STYLE_GO)))
+		}
+		p.batch.SetTotal(int64(b.Total), false)
+		p.batch.SetCurrent(int64(b.Answered + b.Errored))
+	}
 }
 
 func (p *dataProgress) observe(e build.Progress) {

@@ -80,9 +80,9 @@ type Filler struct {
 	jobs map[string]Progress // by tag
 }
 
-// NewFiller makes a filler. driver turns questions into requests and must speak through a
-// [Transport] of the same ledger; it is not to be journaled, because collecting ends every
-// call with an error.
+// NewFiller makes a filler. driver turns questions into requests: it is that of a
+// [Transport] of the same ledger, and not journaled, because collecting ends every call with
+// an error.
 func NewFiller(driver lm.Generator, p Provider, l *ledger.Ledger, o Options) *Filler {
 	return &Filler{driver: driver, provider: p, box: box{l}, o: o.withDefaults(), jobs: map[string]Progress{}}
 }

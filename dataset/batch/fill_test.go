@@ -61,10 +61,11 @@ func newBench(t testing.TB, path, url string, api remote.API, rest bool, o Optio
 	}
 	t.Cleanup(live.Close)
 	b := &bench{ledger: l, transport: NewTransport(live, l, rest)}
-	driver, err := remote.Open(t.Context(), role, remote.Options{Transport: b.transport})
+	client, err := remote.Open(t.Context(), role, remote.Options{Transport: b.transport})
 	if err != nil {
 		t.Fatal(err)
 	}
+	driver := b.transport.Driver(client)
 	b.transport.Arm()
 	var p Provider
 	if api == remote.Anthropic {
@@ -279,10 +280,30 @@ func TestFillFinishesFirst(t *testing.T) {
 	}
 }
 
+// Two draws of one prompt are two requests, also where the API has no seeds.
+func TestDrawsAreToldApart(t *testing.T) {
+	for _, api := range apis {
+		s := batchtest.New()
+		defer s.Close()
+		b := newBench(t, filepath.Join(t.TempDir(), "ledger.db"), s.URL, api, false, Options{})
+		chat := lm.Chat{{Role: lm.User, Content: "Invent somebody."}}
+		var qs []Question
+		for seed := range uint64(3) {
+			qs = append(qs, Question{chat, lm.Sampling{Temperature: 1, MaxTokens: 50, Seed: seed}})
+		}
+		if err := b.filler.Fill(t.Context(), append(qs, qs[0])); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Billed()["Invent somebody."]; n != 3 {
+			t.Errorf("%s: %d draws, want 3", api, n)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	var lines []Line
 	for i := range 10 {
-		lines = append(lines, newLine("/v1/chat/completions", []byte(fmt.Sprintf(`{"n":%d}`, i))))
+		lines = append(lines, newLine("/v1/chat/completions", []byte(fmt.Sprintf(`{"n":%d}`, i)), 0))
 	}
 	size := lines[0].size()
 	for _, c := range []struct {

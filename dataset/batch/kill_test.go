@@ -37,26 +37,23 @@ func TestChildFills(t *testing.T) {
 
 // child is a process that fills.
 type child struct {
-	mu  sync.Mutex
-	cmd *exec.Cmd
+	mu      sync.Mutex
+	process *os.Process
 }
 
 // run starts the process and waits for its end: true if it did all, false if it was killed.
-func (c *child) run(t *testing.T, url, path string, api remote.API, after time.Duration) bool {
+func (c *child) run(t *testing.T, url, path string, api remote.API) bool {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChildFills$")
 	cmd.Env = append(os.Environ(), childURL+"="+url, childLedger+"="+path, childAPI+"="+string(api))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c.mu.Lock()
-	c.cmd = cmd
+	c.mu.Lock() // a kill waits until the process is there
+	err := cmd.Start()
+	c.process = cmd.Process
 	c.mu.Unlock()
-	if after > 0 {
-		timer := time.AfterFunc(after, c.kill)
-		defer timer.Stop()
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		if cmd.ProcessState.Exited() {
@@ -73,7 +70,7 @@ func (c *child) kill() {
 	defer c.mu.Unlock()
 	// The process that has ended in between is no trouble; nothing else can be hit, because
 	// its id is freed only by Wait.
-	_ = c.cmd.Process.Kill()
+	_ = c.process.Kill()
 }
 
 // A process that is killed at any point of a job's life, also between the provider's yes
@@ -88,15 +85,6 @@ func TestKilledAtEveryPointPaysOnce(t *testing.T) {
 				continue
 			}
 			t.Run(string(api)+" at "+point, func(t *testing.T) {
-				s := batchtest.New()
-				defer s.Close()
-				s.Polls = 2
-				s.Expire = func(job, lines int) int {
-					if job == 0 {
-						return 5 // so that there is a second round too
-					}
-					return 0
-				}
 				path := filepath.Join(t.TempDir(), "ledger.db")
 				var c child
 				var mu sync.Mutex
@@ -111,18 +99,28 @@ func TestKilledAtEveryPointPaysOnce(t *testing.T) {
 					c.kill()
 					return false
 				}
-				switch point {
-				case "upload":
-					s.OnUpload = kill
-				case "create":
-					s.OnCreate = func(int) bool { return kill() }
-				case "status":
-					s.OnStatus = kill
-				case "content":
-					s.OnContent = kill
-				}
+				s := batchtest.New(func(s *batchtest.Server) {
+					s.Polls = 2
+					s.Expire = func(job, lines int) int {
+						if job == 0 {
+							return 5 // so that there is a second round too
+						}
+						return 0
+					}
+					switch point {
+					case "upload":
+						s.OnUpload = kill
+					case "create":
+						s.OnCreate = func(int) bool { return kill() }
+					case "status":
+						s.OnStatus = kill
+					case "content":
+						s.OnContent = kill
+					}
+				})
+				defer s.Close()
 				starts := 1
-				for ; !c.run(t, s.URL, path, api, 0); starts++ {
+				for ; !c.run(t, s.URL, path, api); starts++ {
 					if starts > 20 {
 						t.Fatal("it does not get anywhere")
 					}
@@ -136,28 +134,42 @@ func TestKilledAtEveryPointPaysOnce(t *testing.T) {
 	}
 }
 
-// The same at random moments.
+// The same at random requests of all kinds.
 func TestKilledAtRandomPaysOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
 	for _, api := range apis {
 		t.Run(string(api), func(t *testing.T) {
-			s := batchtest.New()
-			defer s.Close()
-			s.Polls = 300
-			path := filepath.Join(t.TempDir(), "ledger.db")
 			var c child
+			var mu sync.Mutex
+			kills := 0
+			perhaps := func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if kills == 8 || rand.N(4) > 0 {
+					return true
+				}
+				kills++
+				c.kill()
+				return false
+			}
+			s := batchtest.New(func(s *batchtest.Server) {
+				s.Polls = 3
+				s.OnUpload, s.OnStatus, s.OnContent, s.OnCreate = perhaps, perhaps, perhaps, func(int) bool { return perhaps() }
+			})
+			defer s.Close()
+			path := filepath.Join(t.TempDir(), "ledger.db")
 			starts := 1
-			for ; !c.run(t, s.URL, path, api, time.Duration(20+rand.N(400))*time.Millisecond); starts++ {
-				if starts > 100 {
+			for ; !c.run(t, s.URL, path, api); starts++ {
+				if starts > 20 {
 					t.Fatal("it does not get anywhere")
 				}
 			}
 			if bad := once(s, questions(killedQuestions)); bad != nil {
 				t.Errorf("%d starts; not billed once: %v", starts, bad)
 			}
-			t.Logf("%d starts, %d jobs for %d requests", starts, s.Jobs(), killedQuestions)
+			t.Logf("%d starts, %d kills, %d jobs for %d requests", starts, kills, s.Jobs(), killedQuestions)
 		})
 	}
 }

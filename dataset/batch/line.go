@@ -2,23 +2,26 @@ package batch
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 )
 
 // Line is one request of a batch.
 type Line struct {
-	ID   string          `json:"id"`   // of path and body
+	ID   string          `json:"id"`   // of path, body and draw
 	Path string          `json:"path"` // "/v1/chat/completions"
 	Body json.RawMessage `json:"body"`
 }
 
-// newLine names a request. 64 characters of hexadecimal are what every provider takes as a
-// custom_id.
-func newLine(path string, body []byte) Line {
+// newLine names a request. The draw is the seed that the caller wants, which an API without
+// seeds has no field for: two draws of one prompt are two lines. 64 characters of
+// hexadecimal are what every provider takes as a custom_id.
+func newLine(path string, body []byte, draw uint64) Line {
 	h := sha256.New()
 	h.Write([]byte(path))
 	h.Write([]byte{0})
+	h.Write(binary.LittleEndian.AppendUint64(nil, draw))
 	h.Write(body)
 	return Line{ID: hex.EncodeToString(h.Sum(nil)), Path: path, Body: body}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"stargate/ledger"
+	"stargate/lm"
 	"stargate/lm/remote"
 )
 
@@ -42,6 +43,19 @@ func NewTransport(live remote.Transport, l *ledger.Ledger, rest bool) *Transport
 // Arm ends the probe: from now on generations come from batches.
 func (t *Transport) Arm() { t.armed.Store(true) }
 
+// Driver is inner, which speaks through the transport, for all callers to use: it tells the
+// transport which draw a request is. Not every API has a field for seeds.
+func (t *Transport) Driver(inner lm.Generator) lm.Generator { return driver{inner} }
+
+type driver struct{ inner lm.Generator }
+
+type drawKey struct{}
+
+// Generate implements [lm.Generator].
+func (d driver) Generate(ctx context.Context, chat lm.Chat, s lm.Sampling) (lm.Completion, error) {
+	return d.inner.Generate(context.WithValue(ctx, drawKey{}, s.Seed), chat, s)
+}
+
 // Get implements [remote.Transport].
 func (t *Transport) Get(ctx context.Context, path string) ([]byte, http.Header, error) {
 	return t.live.Get(ctx, path)
@@ -52,7 +66,11 @@ func (t *Transport) Post(ctx context.Context, path string, body []byte, load int
 	if !t.armed.Load() || !generates(path) {
 		return t.live.Post(ctx, path, body, load)
 	}
-	line := newLine(path, body)
+	draw, ok := ctx.Value(drawKey{}).(uint64)
+	if !ok {
+		return nil, nil, errors.New("batch: the driver is asked past Transport.Driver, so its draws cannot be told apart")
+	}
+	line := newLine(path, body, draw)
 	a, found, err := t.box.answer(ctx, line.ID)
 	if err != nil {
 		return nil, nil, err

@@ -64,7 +64,7 @@ func (s *Server) messageBatch(j *job) map[string]any {
 	counts := map[string]int{"processing": len(j.lines)}
 	b := map[string]any{"id": j.id, "type": "message_batch", "processing_status": "in_progress", "created_at": j.made.UTC().Format(time.RFC3339), "request_counts": counts}
 	if j.polls > s.Polls {
-		b["processing_status"], b["results_url"] = "ended", s.URL+"/v1/messages/batches/"+j.id+"/results"
+		b["processing_status"], b["results_url"] = "ended", "https://elsewhere.invalid/"+j.id // a client goes to the address it was given
 		counts["processing"], counts["succeeded"], counts["expired"] = 0, j.done, len(j.lines)-j.done
 	}
 	return b

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Server is the test server. Set its fields before the first request.
+// Server is the test server. [New] sets its fields.
 type Server struct {
 	*httptest.Server
 
@@ -68,9 +68,12 @@ type line struct {
 	Params map[string]any `json:"params"`
 }
 
-// New starts a server on this machine.
-func New() *Server {
+// New starts a server on this machine, after set has given it its ways.
+func New(set ...func(*Server)) *Server {
 	s := &Server{files: map[string][]byte{}, billed: map[string]int{}}
+	for _, f := range set {
+		f(s)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, map[string]any{"data": []any{map[string]any{"id": "oracle"}}})
