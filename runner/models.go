@@ -9,6 +9,7 @@ import (
 
 	"stargate/ledger"
 	"stargate/lm/local"
+	"stargate/lm/remote"
 	"stargate/nano"
 )
 
@@ -20,8 +21,9 @@ type models struct {
 	engine  *local.Engine
 	ledger  *ledger.Ledger
 	open    []*local.Model
-	digests map[string]string             // by name
-	run     string                        // names the run's adapters on servers
+	digests map[string]string // by name
+	run     string            // names the run's adapters on servers
+	servers []*remote.Client
 	loaded  []func(context.Context) error // take adapters from their servers again
 }
 
@@ -51,6 +53,9 @@ func (s *models) close() {
 		if err := unload(ctx); err != nil {
 			fmt.Fprintf(os.Stderr, "an adapter stays on its server: %v\n", err)
 		}
+	}
+	for _, c := range s.servers {
+		c.Close()
 	}
 	for _, m := range s.open {
 		m.Close()

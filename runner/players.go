@@ -86,6 +86,7 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 		if err != nil {
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}
+		s.models.servers = append(s.models.servers, client)
 		return seat{player: p, model: client, digest: client.Digest()}, nil
 	case p.Rule != nil && s.data.world == nil:
 		return seat{}, fmt.Errorf("%s: a rule can play only in a world whose truth is known; give a model (local: DIR)", role)

@@ -18,12 +18,13 @@ type card struct {
 	Root        string  `json:"root"`
 	Parent      *string `json:"parent"` // of an adapter, the model it belongs to
 	MaxModelLen int     `json:"max_model_len"`
+	Digest      string  `json:"digest"` // stargate: of weights, tokenizer and template; another model under the same name has another
 }
 
 func (s *Server) cards() []card {
-	cards := []card{{ID: s.opts.Name, Object: "model", Created: s.created, OwnedBy: "stargate", Root: s.opts.Name, MaxModelLen: s.model.Room()}}
+	cards := []card{{ID: s.opts.Name, Object: "model", Created: s.created, OwnedBy: "stargate", Root: s.opts.Name, MaxModelLen: s.model.Room(), Digest: s.model.Digest()}}
 	for _, a := range s.adapters.list() {
-		cards = append(cards, card{ID: a.name, Object: "model", Created: a.created, OwnedBy: "stargate", Root: a.root, Parent: &s.opts.Name, MaxModelLen: a.model.Room()})
+		cards = append(cards, card{ID: a.name, Object: "model", Created: a.created, OwnedBy: "stargate", Root: a.root, Parent: &s.opts.Name, MaxModelLen: a.model.Room(), Digest: a.model.Digest()})
 	}
 	return cards
 }
