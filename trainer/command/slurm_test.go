@@ -1,3 +1,5 @@
+//go:build linux
+
 package command
 
 import (
@@ -21,6 +23,12 @@ import (
 
 // These tests run against a double of Slurm's commands; slurm_cluster_test.go runs the same
 // stories on a real one.
+
+func init() {
+	for _, program := range []string{"sbatch", "squeue", "scancel", "sacct"} {
+		doubleOf[program] = fakeSlurm
+	}
+}
 
 // fakeSlurm is sbatch, squeue, scancel or sacct: the test binary under that name. Its memory is
 // a directory: a file for each job, with the job's name and process, and files that make it
