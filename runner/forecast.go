@@ -24,7 +24,7 @@ type ForecastOptions struct {
 	Pilot      int                     // pairs to run for real in the run's directory; 0 = none
 	Lengths    plan.Lengths            // assumed without a pilot
 	Gold       int                     // tokens of a gold response, where they are still to be made
-	Characters float64                 // per token, where there is no tokenizer
+	Characters float64                 // per token, to count by; 0 = the model's tokenizer, or 4 where it is not on this machine
 	Prices     map[string]remote.Price // by role, over those of the experiment
 }
 
@@ -133,13 +133,18 @@ func (s *session) spent(ctx context.Context) (map[string]plan.Spent, error) {
 	return out, nil
 }
 
+// usualCharacters is what a token of English has in common vocabularies, about.
+const usualCharacters = 4
+
 // counter counts with the questioner's own tokenizer where it is on this machine.
 func counter(p *Player, modelDir string, characters float64) (plan.Counter, error) {
 	var text *local.Text
 	var err error
 	switch {
-	case p != nil && p.isRemote() && p.Tokenizer == "":
+	case characters > 0:
 		return plan.Ratio(characters), nil
+	case p != nil && p.isRemote() && p.Tokenizer == "":
+		return plan.Ratio(usualCharacters), nil
 	case p != nil && p.isRemote():
 		text, err = local.OpenText(p.Tokenizer)
 	case p != nil && p.Local != "":

@@ -36,7 +36,7 @@ func TestForecastOfFinishedRuns(t *testing.T) {
 		t.Skip("runs a pilot")
 	}
 	for _, seed := range []uint64{0, 1} {
-		o := ForecastOptions{Options: Options{Experiment: "nano", Seed: seed, Out: filepath.Join(t.TempDir(), "run")}, Pilot: 8, Characters: 4, Lengths: plan.PaperLengths()}
+		o := ForecastOptions{Options: Options{Experiment: "nano", Seed: seed, Out: filepath.Join(t.TempDir(), "run")}, Pilot: 8, Lengths: plan.PaperLengths()}
 		f, err := Forecast(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

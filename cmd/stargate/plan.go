@@ -25,7 +25,7 @@ type forecast struct {
 }
 
 func planCommand() *cobra.Command {
-	o := runner.ForecastOptions{Lengths: plan.PaperLengths(), Gold: 180, Characters: 4}
+	o := runner.ForecastOptions{Lengths: plan.PaperLengths(), Gold: 180}
 	var prices []string
 	var against string
 	var limits remote.Limits
@@ -103,7 +103,7 @@ a run hard is the same limits of stargate run.`,
 	f.IntVar(&o.Lengths.Response, "response", o.Lengths.Response, "tokens of a response, without a pilot")
 	f.IntVar(&o.Lengths.Judge, "verdict", o.Lengths.Judge, "tokens of a verdict, without a pilot")
 	f.IntVar(&o.Gold, "gold-tokens", o.Gold, "tokens of a gold response, where there are none yet")
-	f.Float64Var(&o.Characters, "chars-per-token", o.Characters, "where the model's tokenizer is not on this machine")
+	f.Float64Var(&o.Characters, "chars-per-token", o.Characters, "count tokens by characters (default the model's tokenizer, or 4 where it is not on this machine)")
 	f.StringVar(&against, "against", "", "finished run to compare the forecast with")
 	f.Float64Var(&limits.Cost, "max-cost", 0, "fail if the forecast is dearer")
 	f.Int64Var(&limits.Tokens, "max-tokens", 0, "fail if the forecast has more tokens")
