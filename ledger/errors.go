@@ -92,6 +92,8 @@ func diagnosePostgres(code string) (kind error, advice string) {
 		return ErrDiskFull, "free some space on the server and run again: all finished calls are kept"
 	case "25006", "42501": // read_only_sql_transaction, insufficient_privilege
 		return ErrReadOnly, "use a server that is no standby, and a user who may create and write tables in this schema"
+	case "55P03": // lock_not_available
+		return ErrInUse, "another session holds a lock on this schema: pg_stat_activity and pg_locks tell which"
 	case "XX001", "XX002": // data_corrupted, index_corrupted
 		return ErrCorrupt, "the server found damage in its files: see its log"
 	}

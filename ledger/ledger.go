@@ -41,8 +41,8 @@ type Ledger struct {
 // schema is made if it is not there; any number of processes may have it open. Two
 // parameters are the ledger's own, both durations: stargate_lease (30s) is how long a process
 // may be silent before others take over its work, stargate_patience (15m) how long to wait
-// for a server that is away. Open itself waits a quarter of a minute for it, then
-// fails with [ErrAway]; it never fails with ErrInUse.
+// for a server that is away. Open itself waits a quarter of a minute for it, then fails with
+// [ErrAway]. Connections are sessions: a pooler that shares them by transaction will not do.
 func Open(path string, id Identity) (*Ledger, error) {
 	s, err := place(path)
 	if err != nil {

@@ -31,21 +31,41 @@ const (
 )
 
 // postgres is a schema of a Postgres database. A run has a schema of its own as it would
-// have a file of its own (docs/design/0004-ledger-on-postgres.md).
+// have a file of its own (docs/design/0008-ledger-on-postgres.md).
 type postgres struct {
 	shown    string // the address without its password
+	schema   string // "" = the server's choice
 	config   *pgx.ConnConfig
 	lease    time.Duration
 	patience time.Duration
+	attempt  time.Duration
 }
+
+// InSchema is the address of a run's ledger in the database at address: with the run's name
+// as the schema, unless the address names one.
+func InSchema(address, run string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", errAddress
+	}
+	q := u.Query()
+	if !q.Has("search_path") {
+		q.Set("search_path", run)
+		u.RawQuery = q.Encode()
+	}
+	_, err = parsePostgres(u.String())
+	return u.String(), err
+}
+
+// errAddress does not quote the address as url.Error does: it may hold a password.
+var errAddress = errors.New("ledger: the address of the Postgres database is not a URL: want postgres://user@host/database?search_path=SCHEMA")
 
 func parsePostgres(address string) (*postgres, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		// url.Error quotes the address, which may hold a password.
-		return nil, errors.New("ledger: the address of the Postgres database is not a URL: want postgres://user@host/database?search_path=SCHEMA")
+		return nil, errAddress
 	}
-	p := &postgres{lease: defaultLease, patience: defaultPatience}
+	p := &postgres{lease: defaultLease, patience: defaultPatience, attempt: attemptLimit}
 	q := u.Query()
 	for name, into := range map[string]*time.Duration{"stargate_lease": &p.lease, "stargate_patience": &p.patience} {
 		if v := q.Get(name); v != "" {
@@ -62,17 +82,34 @@ func parsePostgres(address string) (*postgres, error) {
 	if p.config, err = pgx.ParseConfig(u.String()); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err) // it hides the password
 	}
+	dialer := net.Dialer{Timeout: p.config.ConnectTimeout, Control: giveUp, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}}
+	p.config.DialFunc = dialer.DialContext
 	q.Del("password")
 	q.Del("connect_timeout")
 	u.RawQuery = q.Encode()
 	p.shown = u.Redacted()
-	if strings.ContainsAny(p.config.RuntimeParams["search_path"], `,"`) {
-		return nil, fmt.Errorf("ledger %s: search_path has to name one schema", p.shown)
+	return p, p.configure()
+}
+
+// configure sets what the connections ask of the server.
+func (p *postgres) configure() error {
+	params := p.config.RuntimeParams
+	if p.schema = params["search_path"]; p.schema != "" {
+		if strings.ContainsAny(p.schema, ",\"\x00") || p.schema == "$user" || len(p.schema) > 63 {
+			return fmt.Errorf("ledger %s: search_path has to name one schema, in at most 63 bytes", p.shown)
+		}
+		params["search_path"] = pgx.Identifier{p.schema}.Sanitize() // as it is written, in capitals too
 	}
-	if p.config.RuntimeParams["application_name"] == "" {
-		p.config.RuntimeParams["application_name"] = "stargate"
+	for name, value := range map[string]string{
+		"application_name": "stargate",
+		// What a host holds that was cut off is free for others after a minute.
+		"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3",
+	} {
+		if params[name] == "" {
+			params[name] = value
+		}
 	}
-	return p, nil
+	return nil
 }
 
 func (p *postgres) String() string { return p.shown }
@@ -108,7 +145,10 @@ func (p *postgres) committed(ctx context.Context, x executor, name string) (bool
 
 // connections opens a pool that writes.
 func (p *postgres) connections(most int) *sql.DB {
-	db := stdlib.OpenDB(*p.config)
+	config := p.config.Copy()
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = "60s"
+	config.RuntimeParams["lock_timeout"] = "60s" // far more than any of ours is held
+	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(most)
 	db.SetMaxIdleConns(most)
 	return db
@@ -176,13 +216,12 @@ func (p *postgres) prepare(id Identity) (err error) {
 			return explain(p, "open", err)
 		}
 		defer func() { err = errors.Join(err, conn.Close()) }()
-		name := p.config.RuntimeParams["search_path"]
 		const among = 0x53544c47 // of all advisory locks of the database
-		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1, hashtext($2))", among, name); err != nil {
+		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1, hashtext($2))", among, p.schema); err != nil {
 			return explain(p, "open", err)
 		}
 		defer func() {
-			_, e := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", among, name)
+			_, e := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", among, p.schema)
 			err = errors.Join(err, e)
 		}()
 		if err := p.ensureSchema(ctx, conn); err != nil {
@@ -200,11 +239,10 @@ func (p *postgres) ensureSchema(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "SELECT current_schema()").Scan(&current); err != nil {
 		return err
 	}
-	name := p.config.RuntimeParams["search_path"]
-	if current.Valid || name == "" {
+	if current.Valid || p.schema == "" {
 		return nil
 	}
-	_, err := conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{name}.Sanitize())
+	_, err := conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{p.schema}.Sanitize())
 	return err
 }
 
@@ -251,7 +289,7 @@ func (p *postgres) bytes(ctx context.Context, db *sql.DB) (_ map[string]int64, e
 
 // patiently repeats an operation that failed because the server is away.
 func (p *postgres) patiently(ctx context.Context, operation func(context.Context) error) error {
-	return p.retry(ctx, p.patience, attemptLimit, operation)
+	return p.retry(ctx, p.patience, p.attempt, operation)
 }
 
 func (p *postgres) retry(ctx context.Context, patience, limit time.Duration, operation func(context.Context) error) error {
@@ -293,7 +331,7 @@ func isAway(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code {
-		case "57P01", "57P02", "57P03", "57P05", // the server shuts down, crashed, starts; an idle session ended
+		case "57P01", "57P02", "57P03", "57P05", "25P03", // the server shuts down, crashed, starts; an idle session ended
 			"53300",          // too many connections
 			"40001", "40P01": // serialization failure, deadlock
 			return true

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,6 +86,63 @@ func TestCommitInDoubt(t *testing.T) {
 	}
 	totals, err := l.Totals(context.Background())
 	if d := cmp.Diff([]Totals{{Role: "questioner", Made: 3}}, totals); d != "" || err != nil || inner.calls != 3 {
+		t.Errorf("%d calls, %v\n%s", inner.calls, err, d)
+	}
+}
+
+// mute is a connection whose peer falls silent.
+type mute struct {
+	net.Conn
+	silent *atomic.Bool
+}
+
+func (m mute) Write(b []byte) (int, error) {
+	if m.silent.Load() {
+		return len(b), nil
+	}
+	return m.Conn.Write(b)
+}
+
+// A connection that is cut without a word, as a firewall does it, is given up for another.
+func TestSilentConnection(t *testing.T) {
+	address := pgtest.Shared(t).Fresh()
+	p, err := parsePostgres(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.attempt = 200 * time.Millisecond
+	var current atomic.Pointer[atomic.Bool] // of the connections opened since the last cut
+	current.Store(new(atomic.Bool))
+	dial := p.config.DialFunc
+	p.config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		return mute{c, current.Load()}, err
+	}
+	l, err := openPostgres(p, Identity{Name: "nano", Digest: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	inner := new(sameAnswer)
+	for seed := range uint64(4) {
+		if _, err := l.Generator("questioner", "w0", inner).Generate(context.Background(), nil, lm.Sampling{Seed: seed}); err != nil {
+			t.Fatal(err)
+		}
+		if seed%2 == 0 {
+			current.Swap(new(atomic.Bool)).Store(true)
+		}
+	}
+	r, err := OpenReader(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	totals, err := r.Totals(context.Background())
+	err = errors.Join(err, r.Close())
+	if d := cmp.Diff([]Totals{{Role: "questioner", Made: 4}}, totals); d != "" || err != nil || inner.calls != 4 {
 		t.Errorf("%d calls, %v\n%s", inner.calls, err, d)
 	}
 }

@@ -107,6 +107,34 @@ func TestOpenPostgresReaderRefuses(t *testing.T) {
 	}
 }
 
+// A schema's name is taken as it is written; runs of one database do not see each other.
+func TestSchemas(t *testing.T) {
+	base := with(t, pgtest.Shared(t).URL("x"), "search_path", "")
+	base = strings.Replace(base, "search_path=", "", 1)
+	inner := new(model)
+	for i, name := range []string{"nano-seed7", "Nano-Seed7", "select", "ünï code", "nano-seed7"} {
+		address, err := ledger.InSchema(base, name)
+		must(t, err)
+		l, err := ledger.Open(address, run)
+		must(t, err)
+		_, err = l.Generator("questioner", "w0", inner).Generate(context.Background(), ask("a"), lm.Sampling{})
+		must(t, err)
+		must(t, l.Close())
+		if n := inner.calls.Load(); n != min(int64(i)+1, 4) {
+			t.Errorf("%s: %d calls", name, n)
+		}
+	}
+	named, err := ledger.InSchema(with(t, base, "search_path", "mine"), "run")
+	if err != nil || !strings.Contains(named, "search_path=mine") {
+		t.Errorf("%s, %v", named, err)
+	}
+	for _, name := range []string{"a,b", `a"b`, "$user", strings.Repeat("a", 64)} {
+		if address, err := ledger.InSchema(base, name); err == nil {
+			t.Errorf("%q became %s", name, address)
+		}
+	}
+}
+
 func TestPasswordsAreNeverShown(t *testing.T) {
 	for _, address := range []string{
 		"postgres://u:hunter2@localhost:1/db?stargate_patience=1ms",

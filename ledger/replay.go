@@ -64,7 +64,10 @@ func (p Replay) find(ctx context.Context, key Key) (row, error) {
 	case err != nil:
 		return row{}, explain(p.reader.store, "look up call "+key.String(), err)
 	}
-	return found, found.finalError()
+	if err := found.finalError(); err != nil {
+		return row{}, err
+	}
+	return p.reader.bodied(ctx, key, found)
 }
 
 func (p Replay) unreadable(key Key, err error) error {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -74,7 +73,6 @@ func startWorker(t testing.TB, address string, env ...string) *worker {
 		w.done <- err
 	}()
 	t.Cleanup(func() { // where the test failed
-		_ = w.cmd.Process.Signal(syscall.SIGCONT)
 		_ = w.cmd.Process.Kill()
 	})
 	return w
@@ -183,24 +181,4 @@ func TestServerGoesAway(t *testing.T) {
 	if len(totals) != 1 || totals[0].Made != workerCalls || totals[0].TokensIn != workerCalls*(workerCalls-1)/2 {
 		t.Errorf("totals %+v differ from an uninterrupted run's", totals)
 	}
-}
-
-// A worker that stops for longer than its lease loses its turn; when it comes back it gets
-// what was stored meanwhile.
-func TestZombie(t *testing.T) {
-	address := with(t, pgtest.Shared(t).Fresh(), "stargate_lease", "1s")
-	zombie := startWorker(t, address, holdVariable+"=1")
-	if line := <-zombie.lines; line != "made" {
-		t.Fatalf("it printed %q", line)
-	}
-	must(t, zombie.cmd.Process.Signal(syscall.SIGSTOP))
-	want, err := open(t, address).Generator("questioner", "w0", new(model)).Generate(context.Background(), ask("a"), lm.Sampling{})
-	must(t, err)
-	must(t, zombie.cmd.Process.Signal(syscall.SIGCONT))
-	_, err = fmt.Fprintln(zombie.stdin, "too late")
-	must(t, err)
-	if line := <-zombie.lines; line != "given "+want.Text {
-		t.Errorf("it printed %q, want the answer %q", line, want.Text)
-	}
-	must(t, <-zombie.done)
 }
