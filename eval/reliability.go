@@ -251,6 +251,10 @@ const splits = 20
 func halves(truth Truth, c stargate.Candidates, seed uint64) (same, byChance, gap float64) {
 	n := len(c.Scored)
 	r := rand.New(rand.NewPCG(seed, 1))
+	topic := make([]string, n)
+	for i, s := range c.Scored {
+		topic[i] = about(truth, s)
+	}
 	best := func(of []int) int {
 		b := of[0]
 		for _, i := range of {
@@ -263,7 +267,7 @@ func halves(truth Truth, c stargate.Candidates, seed uint64) (same, byChance, ga
 	for range splits {
 		p := r.Perm(n)
 		x, y := best(p[:n/2]), best(p[n/2:])
-		if about(truth, c.Scored[x]) == about(truth, c.Scored[y]) {
+		if topic[x] == topic[y] {
 			same++
 		}
 		gap += math.Abs(c.Scored[x].LogProb - c.Scored[y].LogProb)
@@ -272,7 +276,7 @@ func halves(truth Truth, c stargate.Candidates, seed uint64) (same, byChance, ga
 	for i := range n {
 		for j := i + 1; j < n; j++ {
 			pairs++
-			if about(truth, c.Scored[i]) == about(truth, c.Scored[j]) {
+			if topic[i] == topic[j] {
 				byChance++
 			}
 		}
