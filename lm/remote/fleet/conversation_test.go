@@ -199,7 +199,7 @@ func (p *play) barriers(t *testing.T) (selected []stargate.Selected) {
 // schedule with barriers has the same result later.
 func TestNoBarriers(t *testing.T) {
 	const want = 1.5
-	tasks, personas := 8, 6
+	tasks, personas := 6, 5
 	if os.Getenv("STARGATE_SOAK") != "" {
 		tasks, personas = 24, 20
 	}
