@@ -19,7 +19,7 @@ type Config struct {
 	SaveEvery  int               `yaml:"save_every,omitempty"`  // steps between two checkpoints (default: a tenth of all steps)
 
 	Dir string            `yaml:"dir,omitempty"` // where the program runs (default: the work directory)
-	Env map[string]string `yaml:"env,omitempty"` // beside this process's own
+	Env map[string]string `yaml:"env,omitempty"` // beside this process's own; written into the work directory, so no place for secrets
 
 	Retries     int           `yaml:"retries,omitempty"`      // further attempts after a failed one, each time Train is called
 	Stall       time.Duration `yaml:"stall,omitempty"`        // a program that writes no line for so long is ended (default 30 minutes; negative: never)

@@ -89,6 +89,28 @@ func OpenTemplate(name string) (*Template, error) {
 	return readTemplate(name, os.DirFS(name))
 }
 
+// CopyTemplate writes a built-in template's files into a directory, which must not exist: a
+// beginning for one's own.
+func CopyTemplate(name, dir string) error {
+	if !slices.Contains(Templates(), name) {
+		return fmt.Errorf("%w %q: there is none; built in are %s", ErrTemplate, name, strings.Join(Templates(), ", "))
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fs.ErrExist
+		}
+		return fmt.Errorf("copy template %s: %s: %w", name, dir, err)
+	}
+	sub, err := fs.Sub(builtIn, path.Join("templates", name))
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, sub); err != nil {
+		return fmt.Errorf("copy template %s: %w", name, err)
+	}
+	return nil
+}
+
 func readTemplate(name string, dir fs.FS) (*Template, error) {
 	bad := func(err error) error { return fmt.Errorf("%w %s: %w", ErrTemplate, name, err) }
 	text, err := fs.ReadFile(dir, manifestFile)

@@ -1,8 +1,10 @@
 package command
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
@@ -157,6 +160,64 @@ func TestTemplatesOfUsers(t *testing.T) {
 	}
 	if want := "rate: 2.0e-05 1.0 0.5 1.0e+21\nbase: \"/models/mistral\"\n"; r.Files["c.yaml"] != want {
 		t.Errorf("%q, want %q", r.Files["c.yaml"], want)
+	}
+}
+
+func TestCopies(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	if err := CopyTemplate("torchrun", dir); err != nil {
+		t.Fatal(err)
+	}
+	a, err := OpenTemplate("torchrun")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := OpenTemplate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, errX := a.digest()
+	y, errY := b.digest()
+	if x != y || errX != nil || errY != nil {
+		t.Errorf("the copy is another template: %v, %v", errX, errY)
+	}
+	if err := CopyTemplate("torchrun", dir); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over another: %v", err)
+	}
+	if err := CopyTemplate("none", dir+"2"); !errors.Is(err, ErrTemplate) {
+		t.Errorf("of nothing: %v", err)
+	}
+}
+
+// A configuration as an experiment has it.
+func TestConfigsAreYAML(t *testing.T) {
+	var c Config
+	if err := yaml.Load([]byte(`
+template: axolotl
+options: {gradient_checkpointing: "false"}
+processes: 8
+micro_batch: 2
+precision: fp32
+save_every: 20
+dir: work
+env: {HF_HUB_OFFLINE: "1"}
+retries: 2
+stall: 45m
+grace: 1m
+pause: 10s
+log_patterns: ['iter (?P<step>\d+): (?P<loss>\S+)']
+slurm: {options: {partition: gpu, gres: "gpu:8", exclusive: ""}, poll: 30s, detach: true}
+`), &c, yaml.WithKnownFields()); err != nil {
+		t.Fatal(err)
+	}
+	want := Config{Template: "axolotl", Options: map[string]string{"gradient_checkpointing": "false"}, Processes: 8, MicroBatch: 2, Precision: "fp32", SaveEvery: 20, Dir: "work",
+		Env: map[string]string{"HF_HUB_OFFLINE": "1"}, Retries: 2, Stall: 45 * time.Minute, Grace: time.Minute, Pause: 10 * time.Second, LogPatterns: []string{`iter (?P<step>\d+): (?P<loss>\S+)`},
+		Slurm: &Slurm{Options: map[string]string{"partition": "gpu", "gres": "gpu:8", "exclusive": ""}, Poll: 30 * time.Second, Detach: true}}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 
