@@ -129,13 +129,14 @@ func (in Input) validate() error {
 	if in.WinPairs < 0 {
 		return fmt.Errorf("evaluation: win_pairs is %d, want 0 (no judging) or more", in.WinPairs)
 	}
-	if in.WinPairs > 0 && len(in.Models) > 1 && in.Judge == nil {
+	judged := in.WinPairs > 0 && len(in.Models)+len(in.Baselines) > 1
+	if judged && in.Judge == nil {
 		return errors.New("evaluation: win rates need a judge; give one, or set win_pairs to 0")
 	}
 	if in.Orders != "" && in.Orders != judge.Both && in.Orders != judge.CoinFlip {
 		return fmt.Errorf("evaluation: orders are %q, want %q or %q", in.Orders, judge.Both, judge.CoinFlip)
 	}
-	if in.WinPairs == 0 || len(in.Models) < 2 {
+	if !judged {
 		return nil
 	}
 	if err := in.panel().Validate(); err != nil {

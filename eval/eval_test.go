@@ -211,6 +211,7 @@ func TestErrorsEndTheEvaluation(t *testing.T) {
 		"no models":  func(in *Input) { in.Models = nil },
 		"same names": func(in *Input) { in.Models[1].Name = "m0" },
 		"no judge":   func(in *Input) { in.Judge = nil },
+		"baseline":   func(in *Input) { in.Judge, in.Models, in.Baselines = nil, in.Models[:1], in.Models[1:] },
 		"win pairs":  func(in *Input) { in.WinPairs = -1 },
 		"empty gold": func(in *Input) { in.Test.Pairs[1].Gold = " " },
 	} {

@@ -18,6 +18,9 @@ func (s *session) measures(in *eval.Input) error {
 	in.Panel, in.Majority = panel[1:], len(panel) > 1
 	in.Orders = judge.Orders(s.experiment.Evaluation.Orders)
 	in.Credit, in.WhenToAsk = s.experiment.Evaluation.Credit, s.experiment.Evaluation.WhenToAsk
+	if in.WhenToAsk && s.data.world == nil {
+		return errors.New("evaluation: when_to_ask needs a world whose truth is known; on your own data see stargate clarify")
+	}
 	if !s.experiment.Evaluation.RateTasks {
 		return nil
 	}

@@ -51,6 +51,10 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		return nil, err
 	}
 	defer s.close()
+	var in eval.Input
+	if err := s.measures(&in); err != nil { // before the first hour of work
+		return nil, err
+	}
 	iterations, err := stargate.Run(ctx, stargate.Input{
 		Config: s.config, Prompts: s.prompts, Base: s.base, Roleplayer: s.roleplayer, A: s.data.A, B: s.data.B,
 		Observe: func(e stargate.Event) {
@@ -66,20 +70,15 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	for _, it := range iterations {
 		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy.WithPreamble(false)})
 	}
-	in := eval.Input{
-		Experiment: s.experiment.Name,
-		Config:     s.config, Base: s.base, Models: policies, Roleplayer: s.evaluator, Test: s.data.Test,
-		WinPairs: s.experiment.Evaluation.WinPairs, BaseResponds: s.experiment.Evaluation.ResponseModel == "base",
-		Observe: func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) },
-	}
+	in.Experiment, in.Config, in.Test = s.experiment.Name, s.config, s.data.Test
+	in.Base, in.Models, in.Roleplayer = s.base, policies, s.evaluator
+	in.WinPairs, in.BaseResponds = s.experiment.Evaluation.WinPairs, s.experiment.Evaluation.ResponseModel == "base"
+	in.Observe = func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) }
 	if s.config.ResponsePreamble {
 		in.Baselines = []eval.Model{{Name: "m0 with the preamble", Policy: m0.WithPreamble(true)}}
 	}
 	if s.data.world != nil {
 		in.Truth = s.data.world
-	}
-	if err := s.measures(&in); err != nil {
-		return nil, err
 	}
 	e, err := eval.Run(ctx, in)
 	if err != nil {
