@@ -1,4 +1,4 @@
-.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test golden parity generate clean
+.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 golden parity generate clean
 
 all: check test
 
@@ -43,6 +43,10 @@ soak: ## kills at random moments, a second world: hours
 slurm-test: ## fine-tunes as jobs of a real one-node Slurm, which it installs (Debian) and starts
 	./trainer/command/testdata/install-slurm.sh
 	go test -tags slurm -count=1 -v -run 'TestSlurm$$' ./trainer/command
+
+s3: ## the shards on a real S3 gateway
+	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	STARGATE_VERSITYGW=$(CURDIR)/bin/versitygw go test -count=1 ./ledger/shard
 
 golden: ## rewrite golden files; look at the diff before committing
 	go test ./... -run 'Golden' -update

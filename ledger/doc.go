@@ -1,5 +1,6 @@
-// Package ledger records every finished model call of a run in one SQLite file, so that
-// nothing finished is ever paid for twice and a killed run continues where it stood.
+// Package ledger records every finished model call of a run, in one SQLite file or in a schema
+// of a Postgres database, so that nothing finished is ever paid for twice and a killed run
+// continues where it stood.
 //
 // # Vocabulary
 //
@@ -30,8 +31,10 @@
 // hold a step wait for the disk (synchronous=FULL), and with them all calls before, because
 // a step stands for minutes of work.
 //
-// A ledger belongs to one process at a time, on a local disk (SQLite's locks do not hold on
-// network file systems). Copy it only while it is closed.
+// A file belongs to one process at a time, on a local disk (SQLite's locks do not hold on
+// network file systems). Copy it only while it is closed. A ledger on Postgres is shared by any
+// number of processes: a call that one of them is making is claimed, and the others wait for
+// its result (docs/design/0010-ledger-on-postgres.md).
 //
 // Totals are computed from the rows, so they do not depend on how often the run was killed.
 // Visiting order is key order, so it does not depend on the order in which calls finished.

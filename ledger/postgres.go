@@ -31,7 +31,7 @@ const (
 )
 
 // postgres is a schema of a Postgres database. A run has a schema of its own as it would
-// have a file of its own (docs/design/0008-ledger-on-postgres.md).
+// have a file of its own (docs/design/0010-ledger-on-postgres.md).
 type postgres struct {
 	shown    string // the address without its password
 	schema   string // "" = the server's choice
@@ -148,6 +148,10 @@ func (p *postgres) connections(most int) *sql.DB {
 	config := p.config.Copy()
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "60s"
 	config.RuntimeParams["lock_timeout"] = "60s" // far more than any of ours is held
+	// Everything is found by its key. A plan made while the tables were empty would read
+	// them whole for ever.
+	config.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	config.RuntimeParams["enable_seqscan"] = "off"
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(most)
 	db.SetMaxIdleConns(most)
@@ -157,6 +161,7 @@ func (p *postgres) connections(most int) *sql.DB {
 func (p *postgres) pool() (*sql.DB, error) {
 	config := p.config.Copy()
 	config.RuntimeParams["default_transaction_read_only"] = "on"
+	config.RuntimeParams["plan_cache_mode"] = "force_custom_plan" // see connections
 	db := stdlib.OpenDB(*config)
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil

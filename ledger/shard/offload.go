@@ -13,8 +13,7 @@ import (
 	"stargate/ledger"
 )
 
-// Threshold is the number of calls above which a run should keep bodies only in shards: a
-// database then grows by about 0.2 KB a call instead of 2 KB (docs/bench/ledger.md).
+// Threshold is the number of calls above which a run should keep bodies only in shards.
 const Threshold = 10_000_000
 
 // Offload moves the bodies of settled calls from l into shard n of a stage: it publishes the
