@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -41,38 +42,88 @@ type Iteration struct {
 	Policy     Questioner   `json:"-"` // Q_η
 }
 
-// Run is Algorithm 1 of the paper; the numbers are its lines. It returns the record of
-// every iteration, the last one holding the final policy.
+// Port is all that the loop of Algorithm 1 touches: it has no clock, no goroutine, no random
+// number and no context of its own, so that a process can run it and a workflow engine can
+// repeat it. Policy and Chosen are the things themselves, or references to them.
+type Port[Policy, Chosen any] interface {
+	// Base is Q_0.
+	Base() Policy
+	// Map does [Input.Pass] for every pair of iteration n's split, in shards of whole pairs, in
+	// any place and order, and returns what was chosen in the split's order.
+	Map(n int, policy Policy) (Chosen, error)
+	// Do is one long step: it trains the policy of iteration n.
+	Do(n int, chosen Chosen) (Policy, error)
+}
+
+// Loop is Algorithm 1 of the paper; the numbers are its lines. It returns the last policy.
+func Loop[Policy, Chosen any](port Port[Policy, Chosen], iterations int) (Policy, error) {
+	policy := port.Base()              // 1  Q_0 = Q_BASE, T, U, G
+	for n := 1; n <= iterations; n++ { // 2  outer loop
+		chosen, err := port.Map(n, policy) // 3, 4 and 5 for all pairs of the iteration's split
+		if err != nil {
+			return policy, fmt.Errorf("iteration %d: %w", n, err)
+		}
+		policy, err = port.Do(n, chosen) // 6  Q_η ← train(Q_BASE, S_η, R_η)
+		if err != nil {
+			return policy, fmt.Errorf("iteration %d: %w", n, err)
+		}
+	}
+	return policy, nil // 7  end for
+}
+
+// Pass is what one pair goes through in iteration n. Pairs do not wait for each other.
+func (in Input) Pass(ctx context.Context, n int, policy Questioner, p Pair) (best Candidates, sel []Selected, err error) {
+	sims, err := Simulate(ctx, in.Config, scope(n), policy, in.Roleplayer, p) // 3  {s_ij^c} ← Q_{η-1}(t_i, u_j)
+	if err != nil {
+		return best, nil, err
+	}
+	best, err = Choose(ctx, in.Config, in.Base, p, sims) // 4  S_η ← argmax_c log p_BASE(g_ij | t_i, s_ij^c)
+	if err != nil {
+		return best, nil, err
+	}
+	sel, err = Respond(ctx, in.Config, policy, best) // 5  R_η = {Q_{η-1}(t_i, s*_ij)}
+	return best, sel, err
+}
+
+// Run runs Algorithm 1 in this process. It returns the record of every iteration, the last
+// one holding the final policy.
 func Run(ctx context.Context, in Input) ([]Iteration, error) {
-	if err := in.validate(); err != nil {
+	if err := in.Validate(); err != nil {
 		return nil, err
 	}
-	var done []Iteration
-	policy := in.Base.Questioner(in.Config)      // 1  Q_0 = Q_BASE, T, U, G
-	for n := 1; n <= in.Config.Iterations; n++ { // 2  outer loop
-		it := Iteration{N: n, Split: in.split(n).Name}
-		err := in.eachPair(ctx, &it, func(ctx context.Context, p Pair) (best Candidates, sel []Selected, err error) {
-			sims, err := Simulate(ctx, in.Config, scope(n), policy, in.Roleplayer, p) // 3  {s_ij^c} ← Q_{η-1}(t_i, u_j)
-			if err != nil {
-				return best, nil, err
-			}
-			best, err = Choose(ctx, in.Config, in.Base, p, sims) // 4  S_η ← argmax_c log p_BASE(g_ij | t_i, s_ij^c)
-			if err != nil {
-				return best, nil, err
-			}
-			sel, err = Respond(ctx, in.Config, policy, best) // 5  R_η = {Q_{η-1}(t_i, s*_ij)}
-			return best, sel, err
-		})
-		if err != nil {
-			return done, fmt.Errorf("iteration %d: %w", n, err)
-		}
-		policy, err = in.train(ctx, &it) // 6  Q_η ← train(Q_BASE, S_η, R_η)
-		if err != nil {
-			return done, fmt.Errorf("iteration %d: %w", n, err)
-		}
-		done = append(done, it)
+	here := &process{ctx: ctx, Input: in}
+	_, err := Loop(here, in.Config.Iterations)
+	return here.done, err
+}
+
+// process is the port of a run that is done in one process.
+type process struct {
+	Input
+	ctx  context.Context
+	done []Iteration
+}
+
+func (p *process) Base() Questioner { return p.Input.Base.Questioner(p.Config) }
+
+func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
+	split := p.Split(n)
+	it := &Iteration{N: n, Split: split.Name, Candidates: make([]Candidates, len(split.Pairs))}
+	selected := make([][]Selected, len(split.Pairs))
+	err := p.Pairs(p.ctx, n, policy, 0, len(split.Pairs), func(i int, c Candidates, s []Selected) {
+		it.Candidates[i], selected[i] = c, s
+	})
+	it.Selected = slices.Concat(selected...)
+	return it, err
+}
+
+func (p *process) Do(n int, it *Iteration) (policy Questioner, err error) {
+	p.observe(Event{n, "tune", 0, 1})
+	if it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, it.Selected); err != nil {
+		return policy, err
 	}
-	return done, nil // 7  end for
+	p.observe(Event{n, "tune", 1, 1})
+	p.done = append(p.done, *it)
+	return it.Policy, nil
 }
 
 // ErrNothingSelected: an iteration has no conversation left to train on.
@@ -81,16 +132,17 @@ var ErrNothingSelected = errors.New("no conversation could be selected")
 // scope names an iteration's draws.
 func scope(n int) string { return fmt.Sprintf("iteration %d", n) }
 
-// split alternates A, B, A, … so that no model is trained on data its predecessor was just
-// trained on.
-func (in Input) split(n int) Split {
+// Split is that of iteration n: A, B, A, … so that no model is trained on data its
+// predecessor was just trained on.
+func (in Input) Split(n int) Split {
 	if n%2 == 1 {
 		return in.A
 	}
 	return in.B
 }
 
-func (in Input) validate() error {
+// Validate checks what a run is given, before its first call of a model.
+func (in Input) Validate() error {
 	if err := in.Config.Validate(); err != nil {
 		return err
 	}
@@ -102,53 +154,43 @@ func (in Input) validate() error {
 	return CheckDisjoint(in.A, in.B)
 }
 
-// eachPair does lines 3 to 5 for every pair of the iteration's split, several at a time,
-// and records them in the split's order. Pairs do not wait for each other.
-func (in Input) eachPair(ctx context.Context, it *Iteration, do func(context.Context, Pair) (Candidates, []Selected, error)) error {
-	pairs := in.split(it.N).Pairs
-	it.Candidates = make([]Candidates, len(pairs))
-	selected := make([][]Selected, len(pairs))
+// Pairs does [Input.Pass] for the pairs from..to-1 of iteration n's split, several at a time.
+// visit gets each result, from several goroutines, with the pair's place in the split.
+func (in Input) Pairs(ctx context.Context, n int, policy Questioner, from, to int, visit func(i int, best Candidates, sel []Selected)) error {
+	pairs := in.Split(n).Pairs[from:to]
 	var finished atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(in.Config.Concurrency)
-	in.observe(Event{it.N, "simulate", 0, len(pairs)})
+	in.observe(Event{n, "simulate", 0, len(pairs)})
 	for i, p := range pairs {
 		g.Go(func() error {
-			var err error
-			if it.Candidates[i], selected[i], err = do(ctx, p); err != nil {
+			best, sel, err := in.Pass(ctx, n, policy, p)
+			if err != nil {
 				return err
 			}
-			in.observe(Event{it.N, "simulate", int(finished.Add(1)), len(pairs)})
+			visit(from+i, best, sel)
+			in.observe(Event{n, "simulate", int(finished.Add(1)), len(pairs)})
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for _, s := range selected {
-		it.Selected = append(it.Selected, s...)
-	}
-	return nil
+	return g.Wait()
 }
 
-// train makes the next policy from Q_BASE and what was selected.
-func (in Input) train(ctx context.Context, it *Iteration) (Questioner, error) {
-	examples, err := Examples(in.Prompts, it.Selected)
+// Train makes the policy of iteration n from Q_BASE and what was selected, in the split's
+// order. It returns [ErrNothingSelected] if nothing of it can be trained on.
+func (in Input) Train(ctx context.Context, n int, selected []Selected) (policy Questioner, examples int, log lm.TuneLog, err error) {
+	rendered, err := Examples(in.Prompts, selected)
 	if err != nil {
-		return Questioner{}, err
+		return policy, 0, log, err
 	}
-	if len(examples) == 0 {
-		return Questioner{}, fmt.Errorf("%w from %d pairs: every rollout was dropped; look at the counts of flaws, and at the prompts", ErrNothingSelected, len(it.Candidates))
+	if len(rendered) == 0 {
+		return policy, 0, log, fmt.Errorf("%w from %d pairs: every rollout was dropped; look at the counts of flaws, and at the prompts", ErrNothingSelected, len(in.Split(n).Pairs))
 	}
-	it.Examples = len(examples)
-	in.observe(Event{it.N, "tune", 0, 1})
-	model, log, err := in.Base.Tune(ctx, fmt.Sprintf("m%d", it.N), examples, in.Config.Tune)
+	model, log, err := in.Base.Tune(ctx, fmt.Sprintf("m%d", n), rendered, in.Config.Tune)
 	if err != nil {
-		return Questioner{}, fmt.Errorf("tune: %w", err)
+		return policy, 0, log, fmt.Errorf("tune: %w", err)
 	}
-	in.observe(Event{it.N, "tune", 1, 1})
-	it.Log, it.Policy = log, NewQuestioner(model, in.Prompts, in.Config)
-	return it.Policy, nil
+	return NewQuestioner(model, in.Prompts, in.Config), len(rendered), log, nil
 }
 
 func (in Input) observe(e Event) {
