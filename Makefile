@@ -1,4 +1,4 @@
-.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 golden parity generate clean
+.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
 
 all: check test
 
@@ -47,6 +47,9 @@ slurm-test: ## fine-tunes as jobs of a real one-node Slurm, which it installs (D
 s3: ## the shards on a real S3 gateway
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	STARGATE_VERSITYGW=$(CURDIR)/bin/versitygw go test -count=1 ./ledger/shard
+
+temporal-dev: ## bin/temporal-dev, the Temporal server for tests of runs on a cluster: about 13 minutes of processor time, once
+	./tools/temporal-dev/build
 
 golden: ## rewrite golden files; look at the diff before committing
 	go test ./... -run 'Golden' -update

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package temporaltest
+
+import "syscall"
+
+func servant() *syscall.SysProcAttr { return nil }
