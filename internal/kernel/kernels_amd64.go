@@ -177,6 +177,78 @@ func widenPanelF16(dst *float32, src *byte, lds int, k int)
 //go:noescape
 func widenPanelBF16(dst *float32, src *byte, lds int, k int)
 
+// multiplyStored1x32F32 multiplies 1 rows of A of at least 8 values by 32 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored1x32F32(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored2x16F32 multiplies 2 rows of A of at least 8 values by 16 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored2x16F32(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored3x8F32 multiplies 3 rows of A of at least 8 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored3x8F32(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored4x8F32 multiplies 4 rows of A of at least 8 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored4x8F32(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored1x32F16 multiplies 1 rows of A of at least 16 values by 32 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored1x32F16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored2x16F16 multiplies 2 rows of A of at least 16 values by 16 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored2x16F16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored3x8F16 multiplies 3 rows of A of at least 16 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored3x8F16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored4x8F16 multiplies 4 rows of A of at least 16 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored4x8F16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored1x32BF16 multiplies 1 rows of A of at least 16 values by 32 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored1x32BF16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored2x16BF16 multiplies 2 rows of A of at least 16 values by 16 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored2x16BF16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored3x8BF16 multiplies 3 rows of A of at least 16 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored3x8BF16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
+// multiplyStored4x8BF16 multiplies 4 rows of A of at least 16 values by 8 rows of W, lds bytes apart,
+// and asks for the rows at ahead.
+//
+//go:noescape
+func multiplyStored4x8BF16(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
+
 //go:noescape
 func dotAVX(x *float32, y *float32, n int) float32
 

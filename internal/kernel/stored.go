@@ -130,7 +130,7 @@ var packings = sync.Pool{New: func() any { return new(Packed) }}
 // MulStored computes C = A Wᵀ, or C += A Wᵀ when accumulate, for the columns of panels
 // [p0, p1). A is (m, w.K), C is (m, w.N). The bits are those of Mul with the transpose of W
 // packed as float32; instead of a packed copy of all of W, which would be read on each call,
-// W is read and packed some panels at a time.
+// W is multiplied where it lies when there are few rows, else packed some panels at a time.
 func MulStored(c []float32, ldc int, a []float32, lda int, w *Stored, m int, accumulate bool, p0, p1 int) {
 	if m <= 0 || p0 >= p1 {
 		return
@@ -143,6 +143,7 @@ func MulStored(c []float32, ldc int, a []float32, lda int, w *Stored, m int, acc
 	b := packings.Get().(*Packed)
 	defer packings.Put(b)
 	step := max(blockK(w.K), 1)
+	p0 = multiplyStored(c, ldc, a, lda, w, m, accumulate, p0, p1)
 	for p := p0; p < p1; p += group {
 		j := p * PanelWidth
 		n := min(group, p1-p)*PanelWidth + j

@@ -29,6 +29,12 @@ func main() {
 	widenPanel("widenPanelF32", 4, loadF32)
 	widenPanel("widenPanelF16", 2, loadF16)
 	widenPanel("widenPanelBF16", 2, loadBF16)
+	for _, w := range words {
+		multiplyStored(1, 4, w)
+		multiplyStored(2, 2, w)
+		multiplyStored(3, 1, w)
+		multiplyStored(4, 1, w)
+	}
 	dot()
 	add()
 	axpy()
