@@ -12,6 +12,7 @@
 //   - A shard is published: written whole, and only if its name is free. Who comes second
 //     with the same content has done no harm; with another content it is [ErrConflict],
 //     because a shard is a function of its stage and number.
+//   - A [Directory] is published as it is, file by file: a model, under its digest.
 //   - A [Manifest] lists the shards of a finished stage in order, with their digests.
 //
 // # Use

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -22,7 +23,7 @@ func openFolder(path string) (*blob.Bucket, error) {
 
 // publishFile writes a file whole and on the disk, or fails with fs.ErrExist. A link to a
 // name that is taken fails, whoever takes it and whenever.
-func publishFile(path string, data []byte) (err error) {
+func publishFile(path string, data io.Reader) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -37,7 +38,7 @@ func publishFile(path string, data []byte) (err error) {
 			err = errors.Join(err, e)
 		}
 	}()
-	_, err = f.Write(data)
+	_, err = io.Copy(f, data)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ var (
 	ErrTooLarge = errors.New("too large for one shard")
 	// ErrNotExclusive: the object store ignores the condition "only if the name is free".
 	ErrNotExclusive = errors.New("the object store overwrites what is there")
+	// ErrFull: no space is left where the store is.
+	ErrFull = errors.New("no space left")
 	// ErrNotExist: there is no object of this name.
 	ErrNotExist = errors.New("not there")
 )
@@ -108,7 +110,7 @@ func shardName(stage string, n int) (string, error) {
 func (s *Store) publish(ctx context.Context, name string, data []byte) error {
 	var err error
 	if s.folder != "" {
-		err = publishFile(filepath.Join(s.folder, filepath.FromSlash(name)), data)
+		err = publishFile(filepath.Join(s.folder, filepath.FromSlash(name)), bytes.NewReader(data))
 	} else {
 		s.exclusive.Do(func() { s.probed = s.probe(ctx) })
 		if s.probed != nil {
@@ -125,7 +127,7 @@ func (s *Store) publish(ctx context.Context, name string, data []byte) error {
 	case readErr != nil && gcerrors.Code(err) == gcerrors.FailedPrecondition:
 		return readErr
 	case readErr != nil:
-		return fmt.Errorf("shards %s: publish %s: %w", s.shown, name, err)
+		return fmt.Errorf("shards %s: publish %s: %w", s.shown, name, explainFull(err))
 	case !bytes.Equal(there, data):
 		return fmt.Errorf("shards %s: publish %s: %w: its digest is %.6x, this one's %.6x; a shard is made from its pairs alone, so look for what else it depends on",
 			s.shown, name, ErrConflict, sha256.Sum256(there), sha256.Sum256(data))
