@@ -14,7 +14,7 @@ import (
 // rank orders the packages: a package imports only packages of lower rank
 // (ARCHITECTURE.md). Tests may import upwards.
 var rank = map[string]int{
-	"internal/kernel": 0, "lm": 0, "prompt": 0, "experiment": 0, "hub": 0, "hub/hubtest": 0, "ledger/pgtest": 0, "ledger/shard": 5,
+	"internal/kernel": 0, "internal/jinja": 0, "lm": 0, "prompt": 0, "experiment": 0, "hub": 0, "hub/hubtest": 0, "ledger/pgtest": 0, "ledger/shard": 5,
 	"internal/llama": 1, "internal/optim": 1, "internal/sample": 1, "internal/tokenizer": 1, "internal/safetensors": 1, "internal/gguf": 1, "internal/chattemplate": 1, "internal/lora": 1, "ledger": 1, "lm/lmtest": 1,
 	"lm/remote/failure": 0, "lm/remote/fleet": 1, "internal/simserver": 1, "internal/temporaltest": 1, "internal/simserver/cmd": 2,
 	"lm/trainset": 1, "trainer/trainlog": 1, "trainer": 2, "trainer/embedded": 3, "trainer/command": 3, "trainer/tinker": 3, "trainer/tinker/tinkertest": 3,
@@ -23,8 +23,8 @@ var rank = map[string]int{
 	"export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
 	"dataset": 5, "eval": 5, "eval/judge": 5, "eval/gate": 6, "eval/rating": 6, "eval/reply": 0, "eval/clarify": 1, "eval/stats": 0,
 	"dataset/batch/batchtest": 0, "dataset/batch": 5, "dataset/build": 6, "plan": 6,
-	"report": 6, "runner": 7, "serve": 7,
-	"cmd/stargate": 8,
+	"report": 6, "runner": 7, "serve": 7, "runner/cluster": 8,
+	"cmd/stargate": 9,
 }
 
 // within lets packages of one rank see each other where the order is plain.

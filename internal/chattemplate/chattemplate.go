@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
+	"stargate/internal/jinja"
 	"stargate/lm"
 )
 
@@ -22,32 +22,23 @@ type Vars struct{ BOS, EOS string }
 
 // Template is a parsed template, safe for concurrent use.
 type Template struct {
-	jinja      jinja
-	literals   []string // strings the template's code mentions
-	generation bool     // it marks the assistant's words
-
-	mu        sync.RWMutex
-	skeletons map[shape]*skeleton // nil for shapes that only Jinja can render
+	jinja *jinja.Template
+	vars  Vars
 }
 
 // New parses a Jinja template.
 func New(source string, vars Vars) (*Template, error) {
-	j, err := parseJinja(source, vars)
+	t, err := jinja.Parse(source)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
-	return &Template{jinja: j, literals: literalsOf(source), generation: hasGeneration(source), skeletons: map[shape]*skeleton{}}, nil
+	return &Template{t, vars}, nil
 }
 
 // Render is the text of a conversation; with addGenerationPrompt it ends where the
 // assistant's next message begins. It is what Jinja renders, byte for byte.
 func (t *Template) Render(chat []lm.Message, addGenerationPrompt bool) (string, error) {
-	if s := t.skeleton(chat, addGenerationPrompt); s != nil {
-		if text, ok := s.render(chat); ok {
-			return text, nil
-		}
-	}
-	return t.jinja.render(chat, addGenerationPrompt)
+	return t.render(chat, addGenerationPrompt, jinja.Options{})
 }
 
 // Span is where an assistant message stands in a rendering: its words and what the

@@ -67,20 +67,15 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A template is safe for concurrent use.
 func TestConcurrent(t *testing.T) {
 	tpl := load(t, "llama3")
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
 			for i := range 20 {
-				c := []lm.Message{{Role: lm.User, Content: fmt.Sprint(" ", g, i)}} // the space asks for Jinja
-				if g%2 == 0 {
-					c[0].Content = fmt.Sprint(g, i)
-				}
-				want, err := tpl.jinja.render(c, true)
-				if err != nil {
-					t.Error(err)
-				}
+				c := []lm.Message{{Role: lm.User, Content: fmt.Sprint(g, i)}}
+				want := strings.ReplaceAll(alone, "HERE", c[0].Content)
 				if got, err := tpl.Render(c, true); err != nil || got != want {
 					t.Errorf("%q, %v; want %q", got, err, want)
 				}
@@ -90,27 +85,16 @@ func TestConcurrent(t *testing.T) {
 	group.Wait()
 }
 
+const alone = "<s><|start_header_id|>system<|end_header_id|>\n\nToday: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHERE<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+
 func BenchmarkRender(b *testing.B) {
 	for _, name := range []string{"nano", "chatml", "llama2", "llama3"} {
 		tpl := load(b, name)
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := tpl.Render(chat[:3], true); err != nil {
 					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(name+"/jinja", func(b *testing.B) {
-			for b.Loop() {
-				if _, err := tpl.jinja.render(chat[:3], true); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(name+"/learn", func(b *testing.B) {
-			for b.Loop() {
-				if tpl.learn(chat[:3], true) == nil {
-					b.Fatal("not learnt")
 				}
 			}
 		})

@@ -65,21 +65,19 @@ func readGolden(t *testing.T, name string) (g golden) {
 	return g
 }
 
-// check compares every rendering, with and without the Jinja machine.
+// check compares every rendering.
 func (g golden) check(t *testing.T, name string, tpl *Template) {
 	t.Helper()
 	for i, want := range g.Templates[name] {
 		chat, prompt := g.Chats[i/2], i%2 == 1
-		for way, render := range map[string]func([]lm.Message, bool) (string, error){"Render": tpl.Render, "Jinja": tpl.jinja.render} {
-			got, err := render(chat, prompt)
-			switch {
-			case want.Error != nil:
-				if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), *want.Error) {
-					t.Errorf("%s of %q: %q, %v; want the error %q %s", way, chat, got, err, *want.Error, want.Failed)
-				}
-			case err != nil || got != want.Text:
-				t.Errorf("%s of %q (prompt %t):\n got %q, %v\nwant %q", way, chat, prompt, got, err, want.Text)
+		got, err := tpl.Render(chat, prompt)
+		switch {
+		case want.Error != nil:
+			if !errors.Is(err, ErrTemplate) || !strings.Contains(err.Error(), *want.Error) {
+				t.Errorf("%q: %q, %v; want the error %q %s", chat, got, err, *want.Error, want.Failed)
 			}
+		case err != nil || got != want.Text:
+			t.Errorf("%q (prompt %t):\n got %q, %v\nwant %q", chat, prompt, got, err, want.Text)
 		}
 	}
 }
