@@ -1,9 +1,10 @@
 package remote
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"stargate/lm"
 )
@@ -56,7 +57,7 @@ func (c *Client) parseMessages(data []byte) (reply, error) {
 			Written int  `json:"cache_creation_input_tokens"`
 			Read    int  `json:"cache_read_input_tokens"`
 		} `json:"usage"`
-		Error json.RawMessage `json:"error"`
+		Error jsontext.Value `json:"error"`
 	}
 	if err := decode(data, &a); err != nil {
 		return reply{}, err

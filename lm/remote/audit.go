@@ -243,12 +243,15 @@ func (a *auditor) template(ctx context.Context) error {
 			return a.fail(check, err)
 		}
 		s := a.sequences[i]
+		told, err := list32(r.prompt)
 		switch {
-		case r.prompt != nil && !slices.Equal(r.prompt, s.ids[:s.from]):
-			return a.fail(check, fmt.Errorf("%w: the chat route makes other tokens of the chat (%d) than %s (%d): they use different templates or template settings", ErrScore, len(r.prompt), a.c.encoder.name(), s.from))
-		case r.prompt == nil && r.billed != nil && r.billed.PromptTokens != s.from:
+		case err != nil:
+			return a.fail(check, fmt.Errorf("%w: prompt_token_ids: %w", ErrGarbage, err))
+		case told != nil && !slices.Equal(told, s.ids[:s.from]):
+			return a.fail(check, fmt.Errorf("%w: the chat route makes other tokens of the chat (%d) than %s (%d): they use different templates or template settings", ErrScore, len(told), a.c.encoder.name(), s.from))
+		case told == nil && r.billed != nil && r.billed.PromptTokens != s.from:
 			return a.fail(check, fmt.Errorf("%w: the chat route counts %d tokens in the chat, %s %d: they use different templates or template settings", ErrScore, r.billed.PromptTokens, a.c.encoder.name(), s.from))
-		case r.prompt == nil && r.billed == nil:
+		case told == nil && r.billed == nil:
 			return a.skip(check, "the server tells neither the prompt's tokens nor their number")
 		}
 	}

@@ -1,12 +1,13 @@
 package remote
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"stargate/lm"
 )
@@ -14,66 +15,84 @@ import (
 // body is a JSON object being written: its fields stand in the order in which they were
 // added, so that equal requests are equal bytes.
 type body struct {
-	b   bytes.Buffer
+	b   []byte
 	err error
 }
 
-func newBody() *body {
-	b := new(body)
-	b.b.WriteByte('{')
-	return b
-}
+func newBody() *body { return &body{b: append(make([]byte, 0, 64), '{')} }
 
-// add appends a field.
+// add appends a field. What every request has is written by hand: it is most of the work of a
+// request.
 func (b *body) add(name string, value any) *body {
+	if len(b.b) > 1 {
+		b.b = append(b.b, ',')
+	}
+	b.b = append(append(append(b.b, '"'), name...), `":`...) // names are plain words
 	switch v := value.(type) {
+	case bool:
+		b.b = strconv.AppendBool(b.b, v)
+	case int:
+		b.b = strconv.AppendInt(b.b, int64(v), 10)
+	case uint64:
+		b.b = strconv.AppendUint(b.b, v, 10)
+	case string:
+		b.text(v)
+	case lm.Chat:
+		b.chat(v)
 	case []int32:
-		b.key(name)
 		b.ids(v)
-		return b
 	case [][]int32:
-		b.key(name)
-		b.b.WriteByte('[')
+		b.b = append(b.b, '[')
 		for i, ids := range v {
 			if i > 0 {
-				b.b.WriteByte(',')
+				b.b = append(b.b, ',')
 			}
 			b.ids(ids)
 		}
-		b.b.WriteByte(']')
-		return b
+		b.b = append(b.b, ']')
+	default:
+		data, err := json.Marshal(value, json.Deterministic(true), lenient)
+		if err != nil && b.err == nil {
+			b.err = fmt.Errorf("field %s of the request: %w", name, err)
+		}
+		b.b = append(b.b, data...)
 	}
-	data, err := encode(value)
-	if err != nil {
-		b.err = fmt.Errorf("field %s of the request: %w", name, err)
-		return b
-	}
-	b.key(name)
-	b.b.Write(data)
 	return b
 }
 
-// key begins a field. Names are plain words.
-func (b *body) key(name string) {
-	if b.b.Len() > 1 {
-		b.b.WriteByte(',')
-	}
-	b.b.WriteByte('"')
-	b.b.WriteString(name)
-	b.b.WriteString(`":`)
+// text appends a string. What is no UTF-8 in it becomes U+FFFD, as everywhere in JSON.
+func (b *body) text(s string) {
+	b.b, _ = jsontext.AppendQuote(b.b, s) // the error says only that there was such a thing
 }
 
-// ids writes token ids by hand: a prompt has thousands.
+func (b *body) chat(chat lm.Chat) {
+	n := 0
+	for _, m := range chat {
+		n += len(m.Content) + 40
+	}
+	b.b = append(slices.Grow(b.b, n+512), '[') // and what is behind it
+	for i, m := range chat {
+		if i > 0 {
+			b.b = append(b.b, ',')
+		}
+		b.b = append(b.b, `{"role":`...)
+		b.text(string(m.Role))
+		b.b = append(b.b, `,"content":`...)
+		b.text(m.Content)
+		b.b = append(b.b, '}')
+	}
+	b.b = append(b.b, ']')
+}
+
 func (b *body) ids(ids []int32) {
-	b.b.Grow(7*len(ids) + 2)
-	b.b.WriteByte('[')
+	b.b = append(slices.Grow(b.b, 7*len(ids)+256), '[')
 	for i, id := range ids {
 		if i > 0 {
-			b.b.WriteByte(',')
+			b.b = append(b.b, ',')
 		}
-		b.b.Write(strconv.AppendInt(b.b.AvailableBuffer(), int64(id), 10))
+		b.b = strconv.AppendInt(b.b, int64(id), 10)
 	}
-	b.b.WriteByte(']')
+	b.b = append(b.b, ']')
 }
 
 // extra appends a role's further fields in alphabetical order.
@@ -89,42 +108,24 @@ func (b *body) bytes() ([]byte, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	b.b.WriteByte('}')
-	return b.b.Bytes(), nil
-}
-
-// encode is JSON without escapes for HTML.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return append(b.b, '}'), nil
 }
 
 // dialect is how a kind of server spells sampling.
 type dialect struct {
 	topK        bool                // it heeds top_k
-	plain       []setting           // what turns its own habits off, in the order of sending
+	plain       map[string]any      // what turns its own habits off: fields with the value that changes nothing
 	seed        func(uint64) uint64 // nil: it has no seeds
 	tokenIDs    bool                // it heeds return_token_ids
 	roomUnasked bool                // without a limit it draws what fits
 	strictModel bool                // answers carry the name that was asked for
 }
 
-// setting is a field with the value that changes nothing.
-type setting struct {
-	name  string
-	value any
-}
-
 // Left alone, vLLM and SGLang sample as the model's generation_config.json says, and llama.cpp
 // in its own way: with cuts and penalties that the caller did not ask for.
 var (
-	plainHF    = []setting{{"top_p", 1}, {"top_k", -1}, {"min_p", 0}, {"repetition_penalty", 1}}
-	plainLlama = []setting{{"top_p", 1}, {"top_k", 0}, {"min_p", 0}, {"repeat_penalty", 1}}
+	plainHF    = map[string]any{"top_p": 1, "top_k": -1, "min_p": 0, "repetition_penalty": 1}
+	plainLlama = map[string]any{"top_p": 1, "top_k": 0, "min_p": 0, "repeat_penalty": 1}
 )
 
 var dialects = map[Server]dialect{

@@ -1,12 +1,13 @@
 package remote
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"stargate/lm"
 )
@@ -56,21 +57,17 @@ func (c *Client) sampling(b *body, s lm.Sampling) {
 // cuts adds top_p and top_k, and turns off what a server would do by itself. The role's own
 // fields come first.
 func (c *Client) cuts(b *body, s lm.Sampling) {
-	wanted := map[string]any{}
-	if s.TopP > 0 && s.TopP < 1 {
-		wanted["top_p"] = s.TopP
-	}
-	if s.TopK > 0 {
-		wanted["top_k"] = s.TopK
-	}
-	for _, plain := range c.dialect.plain {
-		if _, set := wanted[plain.name]; !set {
-			wanted[plain.name] = plain.value
-		}
-	}
 	for _, name := range []string{"top_p", "top_k", "min_p", "repetition_penalty", "repeat_penalty"} {
-		value, ok := wanted[name]
-		if _, extra := c.role.Extra[name]; ok && !extra && !c.omits(name) {
+		var value any
+		switch {
+		case name == "top_p" && s.TopP > 0 && s.TopP < 1:
+			value = s.TopP
+		case name == "top_k" && s.TopK > 0:
+			value = s.TopK
+		default:
+			value = c.dialect.plain[name]
+		}
+		if _, extra := c.role.Extra[name]; value != nil && !extra && !c.omits(name) {
 			b.add(name, value)
 		}
 	}
@@ -81,8 +78,8 @@ type chatAnswer struct {
 	Model   string `json:"model"`
 	Choices []struct {
 		Message *struct {
-			Content json.RawMessage `json:"content"` // a text, null, or a list of parts
-			Refusal *string         `json:"refusal"` // OpenAI
+			Content jsontext.Value `json:"content"` // a text, null, or a list of parts
+			Refusal *string        `json:"refusal"` // OpenAI
 			// Reasoning in a field of its own (reasoning_content of vLLM, SGLang and DeepSeek;
 			// reasoning of OpenRouter, Ollama and newer vLLM) is not read: it is no part of the text.
 		} `json:"message"`
@@ -92,17 +89,17 @@ type chatAnswer struct {
 				LogProb float64 `json:"logprob"`
 			} `json:"content"`
 		} `json:"logprobs"`
-		TokenIDs []int32 `json:"token_ids"` // vLLM
+		TokenIDs tokenIDs `json:"token_ids"` // vLLM
 	} `json:"choices"`
-	PromptTokenIDs []int32         `json:"prompt_token_ids"` // vLLM
-	Usage          *wireUsage      `json:"usage"`
-	Error          json.RawMessage `json:"error"` // gateways answer 200 with an error inside
+	PromptTokenIDs jsontext.Value `json:"prompt_token_ids"` // vLLM; not read where nobody asks
+	Usage          *wireUsage     `json:"usage"`
+	Error          jsontext.Value `json:"error"` // gateways answer 200 with an error inside
 }
 
 // finish is why a choice ended.
 type finish struct {
-	FinishReason *string         `json:"finish_reason"`
-	StopReason   json.RawMessage `json:"stop_reason"` // vLLM: the stop string or token; null for the model's own end
+	FinishReason *string        `json:"finish_reason"`
+	StopReason   jsontext.Value `json:"stop_reason"` // vLLM: the stop string or token; null for the model's own end
 }
 
 type wireUsage struct {
@@ -153,19 +150,19 @@ func (c *Client) parseChat(data []byte) (reply, error) {
 }
 
 // contentText is the text of a message's content; parts of reasoning are no part of it.
-func contentText(data json.RawMessage) (string, error) {
+func contentText(data jsontext.Value) (string, error) {
 	if len(data) == 0 || string(data) == "null" {
 		return "", nil
 	}
 	var text string
-	if json.Unmarshal(data, &text) == nil {
+	if json.Unmarshal(data, &text, lenient) == nil {
 		return text, nil
 	}
 	var parts []struct {
 		Type string `json:"type"`
 		Text string `json:"text"`
 	}
-	if json.Unmarshal(data, &parts) != nil {
+	if json.Unmarshal(data, &parts, lenient) != nil {
 		return "", fmt.Errorf("%w: the content of the message is no text: %s", ErrGarbage, oneLine(data))
 	}
 	var b strings.Builder
@@ -213,18 +210,18 @@ func (c *Client) finish(r *reply, f finish, drawn []int32) error {
 	return nil
 }
 
-func isString(data json.RawMessage) bool { return len(data) > 0 && data[0] == '"' }
+func isString(data jsontext.Value) bool { return len(data) > 0 && data[0] == '"' }
 
 // inner is the error that an answer with status 200 may hold.
-func inner(data json.RawMessage) error {
+func inner(data jsontext.Value) error {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
 	var e struct {
-		Message string          `json:"message"`
-		Code    json.RawMessage `json:"code"`
+		Message string         `json:"message"`
+		Code    jsontext.Value `json:"code"`
 	}
-	if json.Unmarshal(data, &e) != nil || e.Message == "" {
+	if json.Unmarshal(data, &e, lenient) != nil || e.Message == "" {
 		e.Message = oneLine(data)
 	}
 	status := 0
@@ -238,28 +235,6 @@ func inner(data json.RawMessage) error {
 		return fmt.Errorf("%w: %s", lm.ErrContextLength, e.Message)
 	}
 	return fmt.Errorf("%w: status 200 with an error inside: %s", ErrGarbage, e.Message)
-}
-
-// decode reads JSON.
-func decode(data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
-		if len(bytes.TrimSpace(data)) == 0 {
-			return fmt.Errorf("%w: it is empty", ErrGarbage)
-		}
-		return fmt.Errorf("%w: %w in %s", ErrGarbage, err, oneLine(data))
-	}
-	return nil
-}
-
-// oneLine is the beginning of a text on one line, for errors.
-func oneLine(data []byte) string {
-	const most = 200
-	cut := data[:min(len(data), 4*most)]
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(cut), "\uFFFD")), " ")
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + " …"
-	}
-	return text
 }
 
 // possible says whether a number can be the log-probability of a token. Servers write -9999

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"stargate/lm"
 	"stargate/lm/remote/fleet"
 )
@@ -214,11 +216,11 @@ type request struct {
 // reply is an answer that was read.
 type reply struct {
 	lm.Completion
-	logprobs []float64   // of Tokens, where they were asked for
-	scores   [][]float64 // of each scored sequence's target
-	prompt   []int32     // ids of the prompt, where the server tells them
-	billed   *lm.Usage   // nil: the server did not tell
-	model    string      // who answered; "": it did not tell
+	logprobs []float64      // of Tokens, where they were asked for
+	scores   [][]float64    // of each scored sequence's target
+	prompt   jsontext.Value // ids of the prompt in JSON, where the server tells them: only audits read them
+	billed   *lm.Usage      // nil: the server did not tell
+	model    string         // who answered; "": it did not tell
 }
 
 // request builds the generation in the form of the role's API and route.
@@ -320,6 +322,7 @@ func (c *Client) once(ctx context.Context, q request) (reply, error) {
 		return reply{}, c.explain(err)
 	}
 	r, err := q.parse(answer)
+	c.recycle(answer)
 	if r.billed == nil {
 		hold.Estimate()
 	} else {
@@ -331,6 +334,14 @@ func (c *Client) once(ctx context.Context, q request) (reply, error) {
 		return r, other
 	}
 	return r, err
+}
+
+// recycle gives the memory of an answer that was read back to the transport. What was read
+// from it is a copy.
+func (c *Client) recycle(answer []byte) {
+	if t, ok := c.transport.(recycler); ok {
+		t.Recycle(answer)
+	}
 }
 
 // estimate is the most tokens that a chat is likely to have: a byte is a token at worst, and

@@ -1,9 +1,10 @@
 package remote
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"stargate/lm"
 )
@@ -56,12 +57,12 @@ type completionAnswer struct {
 			Tokens        []string   `json:"tokens"`
 			TokenLogProbs []*float64 `json:"token_logprobs"`
 		} `json:"logprobs"`
-		TokenIDs       []int32           `json:"token_ids"`        // vLLM
-		PromptTokenIDs []int32           `json:"prompt_token_ids"` // vLLM
-		PromptLogProbs []json.RawMessage `json:"prompt_logprobs"`  // vLLM
+		TokenIDs       tokenIDs         `json:"token_ids"`        // vLLM
+		PromptTokenIDs tokenIDs         `json:"prompt_token_ids"` // vLLM
+		PromptLogProbs []jsontext.Value `json:"prompt_logprobs"`  // vLLM
 	} `json:"choices"`
-	Usage *wireUsage      `json:"usage"`
-	Error json.RawMessage `json:"error"`
+	Usage *wireUsage     `json:"usage"`
+	Error jsontext.Value `json:"error"`
 }
 
 // parseCompletion reads an answer of /v1/completions with one choice.
@@ -78,7 +79,7 @@ func (c *Client) parseCompletion(data []byte) (reply, error) {
 		return r, fmt.Errorf("%w: it has no choice: %s", ErrGarbage, oneLine(data))
 	}
 	x := a.Choices[0]
-	r.Text, r.prompt = x.Text, x.PromptTokenIDs
+	r.Text = x.Text
 	if x.LogProbs != nil {
 		for _, l := range x.LogProbs.TokenLogProbs {
 			if l == nil {

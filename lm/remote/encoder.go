@@ -85,8 +85,8 @@ func (e serverEncoder) tokenize(ctx context.Context, chat lm.Chat, turn, continu
 	var ids []int32
 	err = e.c.post(ctx, "/tokenize", data, func(answer []byte) error {
 		var a struct {
-			Tokens []int32 `json:"tokens"`
-			Count  *int    `json:"count"`
+			Tokens tokenIDs `json:"tokens"`
+			Count  *int     `json:"count"`
 		}
 		if err := decode(answer, &a); err != nil {
 			return err
@@ -149,7 +149,9 @@ func (c *Client) post(ctx context.Context, path string, data []byte, read func(a
 		if err != nil {
 			return c.explain(err)
 		}
-		if err = read(answer); err == nil || try == tries {
+		err = read(answer)
+		c.recycle(answer)
+		if err == nil || try == tries {
 			return err
 		}
 		c.counts.again(outcomeOf(err))

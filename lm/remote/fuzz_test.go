@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,6 +122,28 @@ func FuzzScores(f *testing.F) {
 					t.Errorf("%s: %v counts as possible", name, lp)
 				}
 			}
+		}
+	})
+}
+
+// The quick way to read scores and the general one never differ.
+func FuzzTakeScores(f *testing.F) {
+	addAnswers(f, "scores-prompt_logprobs")
+	for _, list := range []string{
+		`[null,{"733":{"logprob":-7.21}},{"338":{"logprob":-1e-3,"rank":null,"decoded_token":null}},{"13":{"logprob":0,"rank":1,"decoded_token":"\u00e9\n\"}]"}}]`,
+		`[null,{"733":{"logprob":-7.21}},{"338":{"logprob":-1.2.3}},{"13":{"logprob":-01}}]`,
+		`[null,{"733":{"logprob":-7.21}},{"338":{"logprob":-1.27}},{"13":{"logprob":-0.5,"decoded_token":"\q"}}]`,
+		`[null, {"733":{"logprob":-7.21}}, {"338":{"logprob":-1.27}},{"13":{"logprob":-1e999}}]`,
+		`[null,{"733":{"logprob":-7.21}},{"338":{"logprob":-1.27}},{"13":{"logprob":-0.5}}], "prompt_logprobs": [null]`,
+		`[null,{"733":{"logprob":-7.21}},{"338":{"logprob":-1.27}}]`,
+	} {
+		f.Add([]byte(`{"choices":[{"prompt_logprobs":` + list + `}]}`))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		quick, quickErr := parsePromptLogProbs(data, scored)
+		general, err := readPromptLogProbs(data, scored, nil)
+		if (quickErr == nil) != (err == nil) || err == nil && !reflect.DeepEqual(quick, general) {
+			t.Errorf("%s\nquick   %v, %v\ngeneral %v, %v", data, quick, quickErr, general, err)
 		}
 	})
 }

@@ -2,11 +2,12 @@ package remote
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // promptLogProbs is vLLM's way (vllm/entrypoints/openai/completion/protocol.py): one object
@@ -75,6 +76,16 @@ func choicesInOrder(answer []byte, all []sequence) (completionAnswer, reply, err
 }
 
 func parsePromptLogProbs(answer []byte, all []sequence) (reply, error) {
+	if len(all) == 1 {
+		if rest, scores, ok := takeScores(answer, all[0]); ok {
+			return readPromptLogProbs(rest, all, scores)
+		}
+	}
+	return readPromptLogProbs(answer, all, nil)
+}
+
+// readPromptLogProbs reads an answer; taken are the scores of an empty list in it.
+func readPromptLogProbs(answer []byte, all []sequence, taken []float64) (reply, error) {
 	a, r, err := choicesInOrder(answer, all)
 	if err != nil {
 		return r, err
@@ -83,6 +94,10 @@ func parsePromptLogProbs(answer []byte, all []sequence) (reply, error) {
 		s := all[i]
 		if x.PromptLogProbs == nil {
 			return r, fmt.Errorf("%w: the answer has no prompt_logprobs", ErrScore)
+		}
+		if taken != nil && len(x.PromptLogProbs) == 0 {
+			r.scores[i] = taken
+			continue
 		}
 		if len(x.PromptLogProbs) != len(s.ids) {
 			return r, fmt.Errorf("%w: prompt_logprobs has %d entries for %d tokens", ErrScore, len(x.PromptLogProbs), len(s.ids))
@@ -119,7 +134,7 @@ func lookUp(entry []byte, id int32) (float64, error) {
 	var of map[string]struct {
 		LogProb *float64 `json:"logprob"`
 	}
-	if err := json.Unmarshal(entry, &of); err != nil {
+	if err := json.Unmarshal(entry, &of, lenient); err != nil {
 		return 0, fmt.Errorf("%w: an entry that is no object of log-probabilities: %s", ErrScore, oneLine(entry))
 	}
 	found, ok := of[name]

@@ -1,9 +1,12 @@
 package remote
 
 import (
-	"encoding/json"
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"stargate/lm"
 )
@@ -12,15 +15,15 @@ import (
 // log-probabilities of the input. Its answer is an object, or a list of them for a list of
 // inputs.
 type sglangAnswer struct {
-	Text      string  `json:"text"`
-	OutputIDs []int32 `json:"output_ids"`
+	Text      string   `json:"text"`
+	OutputIDs tokenIDs `json:"output_ids"`
 	Meta      struct {
 		PromptTokens     *int `json:"prompt_tokens"`
 		CompletionTokens *int `json:"completion_tokens"`
 		FinishReason     *struct {
-			Type    string          `json:"type"`    // "stop", "length" or "abort"
-			Matched json.RawMessage `json:"matched"` // the stop string or the end-of-turn token
-			Message string          `json:"message"`
+			Type    string         `json:"type"`    // "stop", "length" or "abort"
+			Matched jsontext.Value `json:"matched"` // the stop string or the end-of-turn token
+			Message string         `json:"message"`
 		} `json:"finish_reason"`
 		Input  []sglangLogProb `json:"input_token_logprobs"`
 		Output []sglangLogProb `json:"output_token_logprobs"`
@@ -33,21 +36,38 @@ type sglangLogProb struct {
 	id    int32
 }
 
-// UnmarshalJSON reads the triple.
-func (l *sglangLogProb) UnmarshalJSON(data []byte) error {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(data, &parts); err != nil || len(parts) < 2 {
-		return fmt.Errorf("a log-probability has to be [value, id, text], not %s", oneLine(data))
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (l *sglangLogProb) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if open, err := d.ReadToken(); err != nil || open.Kind() != '[' {
+		return cmp.Or(err, errors.New("a log-probability has to be [value, id, text]"))
 	}
-	if err := json.Unmarshal(parts[0], &l.value); err != nil {
+	value, err := d.ReadToken()
+	if err != nil {
 		return err
 	}
-	var id *int32
-	if err := json.Unmarshal(parts[1], &id); err != nil || id == nil {
-		return fmt.Errorf("%s is no token id", oneLine(parts[1]))
+	switch value.Kind() {
+	case 'n':
+		l.value = nil
+	case '0':
+		l.value = new(value.Float())
+	default:
+		return fmt.Errorf("a log-probability is %s, no number", value)
 	}
-	l.id = *id
-	return nil
+	id, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	var end int
+	if l.id, end = integer(id, 0); end != len(id) {
+		return fmt.Errorf("%s is no token id", oneLine(id))
+	}
+	for d.PeekKind() != ']' {
+		if err := d.SkipValue(); err != nil {
+			return err
+		}
+	}
+	_, err = d.ReadToken()
+	return err
 }
 
 func (c *Client) loraPath(b *body, n int) {
@@ -81,7 +101,7 @@ func (c *Client) sglangGenerate(ids []int32, s lm.Sampling, logprobs bool) (requ
 	if err != nil {
 		return request{}, err
 	}
-	b := newBody().add("input_ids", [][]int32{ids}).add("sampling_params", json.RawMessage(params))
+	b := newBody().add("input_ids", [][]int32{ids}).add("sampling_params", jsontext.Value(params))
 	if logprobs {
 		b.add("return_logprob", true)
 	}

@@ -22,6 +22,11 @@ type Transport interface {
 	Get(ctx context.Context, path string) ([]byte, http.Header, error)
 }
 
+// recycler is a transport that takes the memory of an answer back.
+type recycler interface {
+	Recycle(answer []byte)
+}
+
 // several is a transport to several servers, each of which can be reached by itself.
 type several interface {
 	Transport

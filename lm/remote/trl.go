@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"stargate/lm"
 )
 
@@ -31,7 +33,7 @@ func (c *Client) trlGenerate(ids []int32, s lm.Sampling, _ bool) (request, error
 		return request{}, err
 	}
 	b := newBody().add("prompts", [][]int32{ids}).add("n", 1).add("temperature", s.Temperature).add("top_p", topP).add("top_k", topK).
-		add("max_tokens", most).add("logprobs", 0).add("generation_kwargs", raw(kwargs))
+		add("max_tokens", most).add("logprobs", 0).add("generation_kwargs", jsontext.Value(kwargs))
 	data, err := b.extra(c.plainExtra()).bytes()
 	return request{path: "/generate/", body: data, in: len(ids), out: most, parse: func(answer []byte) (reply, error) {
 		return c.parseTRLGenerate(answer, len(ids), most, s.Stop)
@@ -40,7 +42,7 @@ func (c *Client) trlGenerate(ids []int32, s lm.Sampling, _ bool) (request, error
 
 func (c *Client) parseTRLGenerate(data []byte, prompt, most int, stop []string) (reply, error) {
 	var a struct {
-		Completions [][]int32      `json:"completion_ids"`
+		Completions []tokenIDs     `json:"completion_ids"`
 		LogProbs    [][][]*float64 `json:"logprobs"`
 	}
 	if err := decode(data, &a); err != nil {
@@ -66,7 +68,7 @@ func (c *Client) parseTRLGenerate(data []byte, prompt, most int, stop []string) 
 	}
 	// The server does not say why a completion ended: the ids show it.
 	reason := "length"
-	var by raw
+	var by jsontext.Value
 	if n := len(drawn); n > 0 && dir.ends(drawn[n-1]) {
 		reason = "stop"
 		r.Text = dir.answer(drawn[:n-1])
@@ -74,18 +76,12 @@ func (c *Client) parseTRLGenerate(data []byte, prompt, most int, stop []string) 
 		r.Text = dir.answer(drawn)
 	}
 	if cut, ok := cutAt(r.Text, stop); ok {
-		r.Text, reason, by = cut, "stop", raw(`"stop"`)
+		r.Text, reason, by = cut, "stop", jsontext.Value(`"stop"`)
 	} else if reason == "length" && len(drawn) < most && (c.facts.MaxLength == 0 || prompt+len(drawn) < c.facts.MaxLength) {
 		return r, fmt.Errorf("%w: the completion ends after %d of %d tokens without an end-of-turn token that the tokenizer directory knows: is it this model's?", ErrGarbage, len(drawn), most)
 	}
-	return r, c.finish(&r, finish{FinishReason: &reason, StopReason: []byte(by)}, drawn)
+	return r, c.finish(&r, finish{FinishReason: &reason, StopReason: by}, drawn)
 }
-
-// raw is JSON that is written as it is.
-type raw []byte
-
-// MarshalJSON implements [json.Marshaler].
-func (r raw) MarshalJSON() ([]byte, error) { return r, nil }
 
 // trlJSON is TRL's way, in the JSON form: a list per token of log-probabilities by rank, and
 // a list of their ids, in which the text's own token is looked up.
@@ -118,7 +114,7 @@ func trlScore(all []sequence, format string, parse func([]byte, []sequence) (rep
 func parseTRLJSON(answer []byte, all []sequence) (reply, error) {
 	var a struct {
 		LogProbs [][][]*float64 `json:"logprobs"`
-		IDs      [][][]int32    `json:"logprob_token_ids"`
+		IDs      [][]tokenIDs   `json:"logprob_token_ids"`
 	}
 	var r reply
 	if err := decode(answer, &a); err != nil {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"stargate/lm/remote/failure"
@@ -102,10 +103,10 @@ func (e *endpoint) scrub(text []byte) []byte {
 
 var errTooLong = errors.New("the answer is longer than anything a model server should send")
 
-// readAll reads a body of at most so many bytes; where the length is known, with one
-// allocation.
+// readAll reads a body of at most so many bytes, with one allocation at most where the length
+// is known.
 func readAll(r io.Reader, length, most int64) ([]byte, error) {
-	var b bytes.Buffer
+	b := bytes.NewBuffer(spare())
 	if length > 0 && length <= most {
 		b.Grow(int(length) + bytes.MinRead)
 	}
@@ -115,3 +116,27 @@ func readAll(r io.Reader, length, most int64) ([]byte, error) {
 	}
 	return b.Bytes(), err
 }
+
+// spares are the bodies of answers that nobody reads any more.
+var spares sync.Pool
+
+// mostSpare is the largest body that is kept.
+const mostSpare = 1 << 20
+
+func spare() []byte {
+	if b, ok := spares.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+// Recycle takes an answer back whose caller is done with it, so that a later one can have its
+// memory. Answers that are not given back are collected as garbage.
+func (f *Fleet) Recycle(answer []byte) {
+	if c := cap(answer); c > 0 && c <= mostSpare {
+		spares.Put(&answer)
+	}
+}
+
+// Recycle is [Fleet.Recycle].
+func (s Single) Recycle(answer []byte) { s.fleet.Recycle(answer) }
