@@ -147,6 +147,10 @@ func given(entries []Entry) (Given, error) {
 // that has more items than sizes ask for, the first by hash of seed and text are taken. A
 // nil map is dealt by Make's rule; tasks and personas may differ in that.
 func MakeGiven(seed uint64, sizes Sizes, givenTasks, givenPersonas Given, tasks []stargate.Task, personas []stargate.Persona, gold Gold) (Splits, error) {
+	return makeGiven(seed, sizes, givenTasks, givenPersonas, tasks, personas, gold, false)
+}
+
+func makeGiven(seed uint64, sizes Sizes, givenTasks, givenPersonas Given, tasks []stargate.Task, personas []stargate.Persona, gold Gold, open bool) (Splits, error) {
 	dealtTasks, err := dealOrTake(seed, "task", []int{sizes.A.Tasks, sizes.B.Tasks, sizes.Test.Tasks}, givenTasks, tasks, func(t stargate.Task) string { return t.Text })
 	if err != nil {
 		return Splits{}, err
@@ -155,7 +159,7 @@ func MakeGiven(seed uint64, sizes Sizes, givenTasks, givenPersonas Given, tasks 
 	if err != nil {
 		return Splits{}, err
 	}
-	return combine(dealtTasks, dealtPersonas, gold)
+	return combine(dealtTasks, dealtPersonas, gold, open)
 }
 
 func dealOrTake[T any](seed uint64, what string, want []int, given Given, items []T, text func(T) string) ([][]T, error) {

@@ -23,14 +23,14 @@ func ReadGold(name string, data []byte) (Gold, error) {
 		if strings.TrimSpace(text) == "" {
 			return fmt.Errorf("%w: %s: the gold response is empty", ErrFormat, where)
 		}
-		key := fold(task) + "/" + fold(persona)
+		key := goldKey(task, persona)
 		if _, ok := gold[key]; ok {
 			return fmt.Errorf("%w: %s: a second gold response for task %q and persona %q", ErrFormat, where, task, persona)
 		}
 		gold[key] = strings.TrimSpace(text)
 		return nil
 	}
-	if object := map[string]json.RawMessage{}; strings.EqualFold(filepath.Ext(name), ".json") && json.Unmarshal(data, &object) == nil {
+	if object, ok := authorsGold(name, data); ok {
 		for key, raw := range object {
 			task, persona, ok := strings.Cut(key, " ")
 			where := fmt.Sprintf("%s key %q", name, key)
@@ -56,11 +56,11 @@ func ReadGold(name string, data []byte) (Gold, error) {
 		return nil, err
 	}
 	for _, r := range recs {
-		task, ok1 := r.get("task", "task_id", "prompt")
-		persona, ok2 := r.get("persona", "persona_id")
+		task, ok1 := r.get(goldTaskFields...)
+		persona, ok2 := r.get(goldPersonaFields...)
 		text, ok3 := r.get("gold", "gold_response", "response")
 		if reason, _ := r.get("excluded"); reason != "" && ok1 && ok2 && text == "" {
-			gold[fold(task)+"/"+fold(persona)] = ""
+			gold[goldKey(task, persona)] = ""
 			continue
 		}
 		if !ok1 || !ok2 || !ok3 {
@@ -73,11 +73,31 @@ func ReadGold(name string, data []byte) (Gold, error) {
 	return gold, nil
 }
 
+// The fields in which the items of a pair are looked for, first to last.
+var (
+	goldTaskFields    = []string{"task", "task_id", "prompt"}
+	goldPersonaFields = []string{"persona", "persona_id"}
+)
+
+func goldKey(task, persona string) string { return fold(task) + "/" + fold(persona) }
+
+// authorsGold is a file in the authors' layout: an object of "prompt-{i} persona-{j}" keys.
+func authorsGold(name string, data []byte) (object map[string]json.RawMessage, ok bool) {
+	if !strings.EqualFold(filepath.Ext(name), ".json") {
+		return nil, false
+	}
+	ok = json.Unmarshal(data, &object) == nil
+	return object, ok
+}
+
 // Of is the gold response of a task and a persona; it is empty where the pair is excluded.
-func (g Gold) Of(t stargate.Task, u stargate.Persona) (string, bool) {
+func (g Gold) Of(t stargate.Task, u stargate.Persona) (string, bool) { return find(g, t, u) }
+
+// find looks a pair up by ids and by texts.
+func find(by map[string]string, t stargate.Task, u stargate.Persona) (string, bool) {
 	for _, task := range []string{t.ID, t.Text} {
 		for _, persona := range []string{u.ID, u.Text} {
-			if text, ok := g[fold(task)+"/"+fold(persona)]; ok {
+			if text, ok := by[goldKey(task, persona)]; ok {
 				return text, true
 			}
 		}

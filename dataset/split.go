@@ -25,6 +25,28 @@ type Sizes struct {
 type Splits struct {
 	A, B, Test stargate.Split
 	Excluded   []string `json:",omitempty"` // keys of pairs that are left out because they have no gold response
+
+	LeftOut []LeftOut `json:"-"` // the excluded pairs with their place
+}
+
+// LeftOut is a pair that a split does without, because the Oracle has no gold response to give.
+type LeftOut struct {
+	Split string
+	Pair  stargate.Pair // without a gold
+}
+
+// WithoutGold are the pairs whose gold responses are still to be made, in the order of the
+// splits; see [Set.DealOpen].
+func (s Splits) WithoutGold() []stargate.Pair {
+	var out []stargate.Pair
+	for _, split := range []stargate.Split{s.A, s.B, s.Test} {
+		for _, p := range split.Pairs {
+			if p.Gold == "" {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 }
 
 // Make deals tasks and personas to the splits by hash of seed and text, so that neither
@@ -35,8 +57,9 @@ func Make(seed uint64, sizes Sizes, tasks []stargate.Task, personas []stargate.P
 	return MakeGiven(seed, sizes, nil, nil, tasks, personas, gold)
 }
 
-// combine pairs the tasks and personas of each split with their gold responses.
-func combine(tasks [][]stargate.Task, personas [][]stargate.Persona, gold Gold) (Splits, error) {
+// combine pairs the tasks and personas of each split with their gold responses. If open, pairs
+// may lack one.
+func combine(tasks [][]stargate.Task, personas [][]stargate.Persona, gold Gold, open bool) (Splits, error) {
 	var s Splits
 	var missing []string
 	for i, split := range []*stargate.Split{&s.A, &s.B, &s.Test} {
@@ -51,17 +74,24 @@ func combine(tasks [][]stargate.Task, personas [][]stargate.Persona, gold Gold) 
 					missing = append(missing, p.Key())
 				case p.Gold == "":
 					s.Excluded = append(s.Excluded, p.Key())
+					s.LeftOut = append(s.LeftOut, LeftOut{split.Name, p})
 					continue
 				}
 				split.Pairs = append(split.Pairs, p)
 			}
 		}
 	}
-	if len(missing) > 0 {
-		return Splits{}, fmt.Errorf("%w: %d pairs have no gold response, first %s", stargate.ErrData, len(missing), missing[0])
+	switch {
+	case len(missing) > 0 && open:
+		return s, stargate.CheckDisjoint(s.A, s.B, s.Test)
+	case len(missing) > 0:
+		return Splits{}, fmt.Errorf("%w: %d pairs have no gold response, first %s", ErrNoGold, len(missing), missing[0])
 	}
 	return s, s.Check()
 }
+
+// ErrNoGold: pairs of the splits lack a gold response, and are not excluded either.
+var ErrNoGold = fmt.Errorf("%w without gold responses", stargate.ErrData)
 
 // Check validates the splits and that they share no task and no persona.
 func (s Splits) Check() error {

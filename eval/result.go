@@ -46,6 +46,27 @@ type Result struct {
 	Credit      []Credit         `json:"credit,omitempty"`      // what questions were worth
 	WhenToAsk   *WhenToAsk       `json:"when_to_ask,omitempty"` // over-asking and under-asking
 	TaskKinds   *TaskKinds       `json:"task_kinds,omitempty"`  // general and specific tasks apart
+	LeftOut     *LeftOut         `json:"left_out,omitempty"`    // of the data; absent: nothing
+}
+
+// LeftOut is what of the user's data a run does without.
+type LeftOut struct {
+	Pairs   []LeftOutPair  `json:"pairs,omitempty"`   // without a gold response, in the order of the splits
+	Entries []LeftOutEntry `json:"entries,omitempty"` // of the files: empty or repeated
+}
+
+// LeftOutPair is a pair that the Oracle has no gold response for.
+type LeftOutPair struct {
+	Split   string `json:"split"`
+	Task    string `json:"task"` // id
+	Persona string `json:"persona"`
+	Reason  string `json:"reason"` // "refused", "empty", "truncated", …
+}
+
+// LeftOutEntry is an entry of a file.
+type LeftOutEntry struct {
+	Where  string `json:"where"` // file and line
+	Reason string `json:"reason"`
 }
 
 // GoldLogProb is a mean of log p_{Q_BASE}(gold | context) over pairs, in nats.

@@ -101,6 +101,7 @@ func TestSchemaListsEveryField(t *testing.T) {
 		"paired": Paired{}, "boot": Boot{}, "win_check": WinCheck{}, "judge": judge.Audit{}, "order": judge.Order{}, "self_rate": judge.SelfRate{},
 		"audited_rate": judge.AuditedRate{}, "rate": judge.Rate{}, "agreement": judge.Agreement{}, "pair_kappa": judge.PairKappa{},
 		"reliability": Reliability{}, "best": Best{}, "leak": Leak{},
+		"left_out": LeftOut{}, "left_out_pair": LeftOutPair{}, "left_out_entry": LeftOutEntry{},
 		"when_to_ask": WhenToAsk{}, "asking": Asking{}, "diversity": Diversity{}, "credit": Credit{}, "task_kinds": TaskKinds{}, "task_rating": TaskRating{}, "task_kind_row": TaskKindRow{},
 	} {
 		o := schema.object

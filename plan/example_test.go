@@ -26,7 +26,7 @@ func ExampleMake() {
 		fmt.Println(err)
 		return
 	}
-	f, err := plan.Make(plan.Input{Config: cfg, Prompts: set, A: pairs("A"), B: pairs("B"), Test: pairs("test"), Golds: true, Count: count, Shape: shape,
+	f, err := plan.Make(plan.Input{Config: cfg, Prompts: set, A: pairs("A"), B: pairs("B"), Test: pairs("test"), Count: count, Shape: shape,
 		Prices: map[string]remote.Price{plan.Roleplayer: {Input: 1, Output: 2}}})
 	if err != nil {
 		fmt.Println(err)

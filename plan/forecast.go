@@ -27,7 +27,7 @@ type Input struct {
 	Config     stargate.Config // with the run's seed
 	Prompts    *prompt.Set
 	A, B, Test stargate.Split
-	Golds      bool // the pairs have gold responses; else they have texts of the length to expect, and the Oracle is in the forecast
+	Missing    []stargate.Pair // pairs whose golds the Oracle is still to make: theirs are texts of the length to expect
 	WinPairs   int
 	Judges     int  // models that judge; 0 = the rubric of a known world, which costs nothing
 	Optimum    bool // a known world: the evaluation simulates a Questioner that knows what matters
@@ -73,7 +73,7 @@ func Make(in Input) (*Forecast, error) {
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	if !in.Golds {
+	if len(in.Missing) > 0 {
 		if err := f.oracle(); err != nil {
 			return nil, err
 		}
@@ -231,17 +231,15 @@ func (f *forecaster) wins(byLength [][]stargate.Pair, models float64) error {
 	return nil
 }
 
-// oracle adds up the gold responses, which are still to be made.
+// oracle adds up the gold responses that are still to be made.
 func (f *forecaster) oracle() error {
 	var g sum
-	for _, s := range []stargate.Split{f.in.A, f.in.B, f.in.Test} {
-		for _, p := range s.Pairs {
-			chat, err := f.in.Prompts.Oracle(p.Persona.Name, p.Persona.Text, p.Task.Text)
-			if err != nil {
-				return err
-			}
-			g.add(1, float64(f.in.Count.Chat(chat)), float64(f.golds[p.Key()]))
+	for _, p := range f.in.Missing {
+		chat, err := f.in.Prompts.Oracle(p.Persona.Name, p.Persona.Text, p.Task.Text)
+		if err != nil {
+			return err
 		}
+		g.add(1, float64(f.in.Count.Chat(chat)), float64(f.in.Count.Text(p.Gold)))
 	}
 	f.line("data: gold responses", Oracle, g, 0)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,7 +33,7 @@ func input(t *testing.T, cfg stargate.Config, a, b, test stargate.Split) Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := Input{Config: cfg, Prompts: set, A: a, B: b, Test: test, Golds: true, WinPairs: 300, Judges: 1, Count: Ratio(4)}
+	in := Input{Config: cfg, Prompts: set, A: a, B: b, Test: test, WinPairs: 300, Judges: 1, Count: Ratio(4)}
 	if in.Shape, err = Assume(cfg, set, in.Count, PaperLengths()); err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +44,9 @@ func input(t *testing.T, cfg stargate.Config, a, b, test stargate.Split) Input {
 // 250,000 questions, as many answers, 125,000 scores and 12,500 responses; 400 million tokens
 // in and 62 million out, prompts in our own words counted; 25,500 golds.
 func TestThePapersCost(t *testing.T) {
-	in := input(t, stargate.Paper(), split("A", 250, 50), split("B", 250, 50), split("test", 50, 10))
-	in.Golds = false
+	a, b, test := split("A", 250, 50), split("B", 250, 50), split("test", 50, 10)
+	in := input(t, stargate.Paper(), a, b, test)
+	in.Missing = slices.Concat(a.Pairs, b.Pairs, test.Pairs)
 	in.Prices = map[string]remote.Price{Oracle: {Input: 30, Output: 60}} // GPT-4's at the time
 	f, err := Make(in)
 	if err != nil {

@@ -38,6 +38,9 @@ func evidenceOf(r *eval.Result) []evidence {
 			out = append(out, s)
 		}
 	}
+	if s := leftOutSection(r); len(s.Tables) > 0 {
+		out = append(out, s)
+	}
 	return out
 }
 

@@ -60,6 +60,9 @@ func Text(w io.Writer, r *eval.Result) error {
 	for _, s := range shapeRows(r) {
 		fmt.Fprintf(&b, "  (%s) %s %-10s  %s\n", s.ID, s.Mark, s.Verdict, s.Evidence)
 	}
+	if left := leftOutText(r.LeftOut); left != "" {
+		fmt.Fprintf(&b, "\n%s\n", left)
+	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("report: print: %w", err)
 	}

@@ -21,6 +21,7 @@ type cast struct {
 	roleplayers []seat
 	evaluators  []seat // Roleplayers of the evaluation
 	judges      []seat
+	oracle      seat // who makes the golds that are missing
 }
 
 // seat is a player that is open.
@@ -54,7 +55,17 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 			return err
 		}
 	}
-	c.judges, err = c.seats(ctx, s, "roles: ", "judge", roles.Judge)
+	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", roles.Judge); err != nil {
+		return err
+	}
+	if roles.Oracle == nil || len(s.data.WithoutGold()) == 0 {
+		return nil
+	}
+	if roles.Oracle.Rule != nil {
+		return errors.New("roles: oracle: a rule writes no gold responses; give url or local")
+	}
+	c.oracle, err = c.seat(ctx, s, "roles: oracle", *roles.Oracle)
+	c.oracle.role = oracleRole
 	return err
 }
 
@@ -117,6 +128,9 @@ func (c *cast) payees(e Experiment) map[string]Player {
 	for _, at := range slices.Concat(c.roleplayers, c.evaluators, c.judges) {
 		out[at.role] = at.player
 	}
+	for _, at := range c.oracles() {
+		out[at.role] = at.player
+	}
 	if q := e.Roles.Questioner; q != nil {
 		out["questioner"], out["scorer"] = *q, *q
 	}
@@ -141,6 +155,7 @@ func (c *cast) digests(e Experiment) map[string][]string {
 	note("roleplayer", e.Roles.Roleplayer, c.roleplayers)
 	note("evaluation roleplayer", e.Evaluation.Roleplayer, c.evaluators)
 	note("judge", e.Roles.Judge, c.judges)
+	note(oracleRole, make([]Player, len(c.oracles())), c.oracles())
 	if e.Roles.Scorer != nil {
 		out["scorer"] = []string{c.scorer.digest}
 	}

@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"stargate"
 	"stargate/dataset"
+	"stargate/dataset/build"
 	"stargate/eval"
 	"stargate/nano"
 )
@@ -14,22 +16,26 @@ import (
 // data is what a run is about, and what is known of its truth.
 type data struct {
 	dataset.Splits
-	world   *knowledge // nil for a user's own data
-	dropped map[string][]dataset.Dropped
+	world *knowledge  // nil for a user's own data
+	set   dataset.Set // that, before it was dealt
 }
+
+// own tells that the user gives data.
+func (s Source) own() bool { return s.Data != "" || s.Tasks != "" || s.Personas != "" || s.Gold != "" }
 
 // loadData makes the splits: from a closed world, or from the user's files.
 func loadData(e Experiment, seed uint64, s Source) (data, error) {
-	own := s.Tasks != "" || s.Personas != "" || s.Gold != ""
-	switch {
-	case own && (s.Tasks == "" || s.Personas == "" || s.Gold == ""):
-		return data{}, fmt.Errorf("your own data needs all of --tasks, --personas and --gold")
-	case own && s.WorldFile != "":
-		return data{}, fmt.Errorf("--world brings its own tasks and personas; leave out --tasks, --personas and --gold")
-	case own:
-		return readData(e, seed, s)
+	switch files := s.Tasks != "" || s.Personas != "" || s.Gold != "" || s.Names != ""; {
+	case s.Data != "" && files:
+		return data{}, errors.New("--data is a directory with everything; leave out --tasks, --personas, --names and --gold")
+	case s.own() && s.WorldFile != "":
+		return data{}, errors.New("--world brings its own tasks and personas; leave out --data, --tasks, --personas and --gold")
+	case s.own() && s.Data == "" && (s.Tasks == "" || s.Personas == "" || s.Gold == "" && e.Roles.Oracle == nil):
+		return data{}, errors.New("your own data needs --data, or all of --tasks, --personas and --gold; golds may be left to an oracle that the experiment names")
+	case s.own():
+		return dealt(e, seed, s)
 	case e.World == "" && s.WorldFile == "":
-		return data{}, fmt.Errorf("experiment %s needs data: give --tasks, --personas and --gold, or --world", e.Name)
+		return data{}, fmt.Errorf("experiment %s needs data: give --data, or --tasks, --personas and --gold, or --world", e.Name)
 	}
 	world, err := LoadWorld(s.WorldFile)
 	if err != nil {
@@ -67,56 +73,85 @@ func LoadWorld(file string) (*nano.World, error) {
 	return w, nil
 }
 
-func readData(e Experiment, seed uint64, s Source) (data, error) {
-	d := data{dropped: map[string][]dataset.Dropped{}}
-	read := func(path string) (string, []byte, error) {
-		text, err := os.ReadFile(path)
-		return filepath.Base(path), text, err
+// dealt makes the splits of the user's own data. Where an oracle is to make what gold responses
+// are missing, the pairs without one have none yet.
+func dealt(e Experiment, seed uint64, s Source) (d data, err error) {
+	if d.set, err = readSet(s); err != nil {
+		return d, err
 	}
-	name, text, err := read(s.Tasks)
-	if err != nil {
-		return d, fmt.Errorf("tasks: %w", err)
-	}
-	tasks, dropped, err := dataset.Tasks(name, text)
-	if err != nil {
-		return d, fmt.Errorf("tasks: %w", err)
-	}
-	d.dropped["tasks"] = dropped
-	givenTasks, err := dataset.GivenTasks(name, text)
-	if err != nil {
-		return d, fmt.Errorf("tasks: %w", err)
-	}
-	var names []string
-	if s.Names != "" {
-		name, text, err := read(s.Names)
-		if err != nil {
-			return d, fmt.Errorf("names: %w", err)
+	if e.Roles.Oracle == nil {
+		d.Splits, err = d.set.Deal(seed, e.Data)
+		if errors.Is(err, dataset.ErrNoGold) {
+			err = fmt.Errorf("%w; make them with stargate data gold generate, or name a model under roles: oracle in the experiment", err)
 		}
-		if names, err = dataset.Names(name, text); err != nil {
-			return d, fmt.Errorf("names: %w", err)
-		}
+		return d, err
 	}
-	if name, text, err = read(s.Personas); err != nil {
-		return d, fmt.Errorf("personas: %w", err)
+	if d.Splits, err = d.set.DealOpen(seed, e.Data); err == nil && len(d.WithoutGold()) == 0 {
+		err = d.Check()
 	}
-	personas, dropped, err := dataset.Personas(name, text, names)
-	if err != nil {
-		return d, fmt.Errorf("personas: %w", err)
-	}
-	d.dropped["personas"] = dropped
-	givenPersonas, err := dataset.GivenPersonas(name, text)
-	if err != nil {
-		return d, fmt.Errorf("personas: %w", err)
-	}
-	if name, text, err = read(s.Gold); err != nil {
-		return d, fmt.Errorf("gold: %w", err)
-	}
-	gold, err := dataset.ReadGold(name, text)
-	if err != nil {
-		return d, fmt.Errorf("gold: %w", err)
-	}
-	d.Splits, err = dataset.MakeGiven(seed, e.Data, givenTasks, givenPersonas, tasks, personas, gold)
 	return d, err
+}
+
+// readSet reads the user's files.
+func readSet(s Source) (dataset.Set, error) {
+	if s.Data != "" {
+		return build.Directory(s.Data).Set()
+	}
+	var set dataset.Set
+	for _, f := range []struct {
+		what, path string
+		read       func(name string, text []byte) error
+	}{{"tasks", s.Tasks, set.ReadTasks}, {"personas", s.Personas, func(name string, text []byte) error {
+		names, err := readNames(s.Names)
+		if err != nil {
+			return err
+		}
+		return set.ReadPersonas(name, text, names)
+	}}, {"gold", s.Gold, set.ReadGold}} {
+		if f.path == "" {
+			continue
+		}
+		text, err := os.ReadFile(f.path)
+		if err == nil {
+			err = f.read(filepath.Base(f.path), text)
+		}
+		if err != nil {
+			return set, fmt.Errorf("%s: %w", f.what, err)
+		}
+	}
+	return set, nil
+}
+
+func readNames(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return dataset.Names(filepath.Base(path), text)
+}
+
+// leftOut is what of the data the run does without; nil: nothing.
+func (d data) leftOut() *eval.LeftOut {
+	var out eval.LeftOut
+	for _, x := range d.LeftOut {
+		reason := d.set.Reasons.Of(x.Pair.Task, x.Pair.Persona)
+		if reason == "" {
+			reason = "no reason given"
+		}
+		out.Pairs = append(out.Pairs, eval.LeftOutPair{Split: x.Split, Task: x.Pair.Task.ID, Persona: x.Pair.Persona.ID, Reason: reason})
+	}
+	for _, dropped := range [][]dataset.Dropped{d.set.Dropped.Tasks, d.set.Dropped.Personas} {
+		for _, x := range dropped {
+			out.Entries = append(out.Entries, eval.LeftOutEntry{Where: x.Where, Reason: x.Reason})
+		}
+	}
+	if len(out.Pairs)+len(out.Entries) == 0 {
+		return nil
+	}
+	return &out
 }
 
 // knowledge is a closed world's truth in the terms of package eval.

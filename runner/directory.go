@@ -41,11 +41,11 @@ type Source struct {
 	ModelDir   string `json:"model_dir,omitempty"`
 	WorldFile  string `json:"world_file,omitempty"`
 	PromptsDir string `json:"prompts_dir,omitempty"`
+	Data       string `json:"data,omitempty"` // directory of tasks, personas and golds, instead of the four files
 	Tasks      string `json:"tasks,omitempty"`
 	Personas   string `json:"personas,omitempty"`
 	Names      string `json:"names,omitempty"`
 	Gold       string `json:"gold,omitempty"`
-	SelfOracle bool   `json:"self_oracle,omitempty"`
 }
 
 const schema = 1
@@ -55,6 +55,9 @@ func (m *Manifest) identify() error {
 	c := *m
 	c.Identity, c.Version, c.Source = "", "", Source{}
 	c.Experiment.Roles = c.Experiment.Roles.identity()
+	if len(c.Roles[oracleRole]) == 0 { // the data has its golds: nobody is asked
+		c.Experiment.Roles.Oracle = nil
+	}
 	c.Experiment.Trainer = c.Experiment.Trainer.identity()
 	c.Experiment.Evaluation.Roleplayer = identities(c.Experiment.Evaluation.Roleplayer)
 	d, err := digest(c)

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"stargate"
-	"stargate/dataset"
 	"stargate/lm"
 	"stargate/lm/local"
 	"stargate/lm/remote"
@@ -47,15 +44,16 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 	if in.Count, err = counter(e.Roles.Questioner, o.Source.ModelDir, o.Characters); err != nil {
 		return nil, err
 	}
-	splits, world, golds, err := forecastData(e, o, in.Count)
+	d, missing, err := forecastData(e, o, in.Count)
 	if err != nil {
 		return nil, err
 	}
-	in.A, in.B, in.Test, in.Golds, in.Optimum = splits.A, splits.B, splits.Test, golds, world
+	world := d.world != nil
+	in.A, in.B, in.Test, in.Missing, in.Optimum = d.A, d.B, d.Test, missing, world
 	if !world || len(e.Roles.Judge) > 0 {
 		in.Judges = max(1, len(e.Roles.Judge))
 	}
-	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge} {
+	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge, plan.Oracle} {
 		if p, ok := e.payee(role); ok {
 			in.Prices[role], in.Rates[role] = p.Price, p.Rate
 		}
@@ -63,7 +61,7 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 	maps.Copy(in.Prices, o.Prices)
 	if o.Pilot == 0 {
 		in.Shape, err = plan.Assume(in.Config, in.Prompts, in.Count, o.Lengths)
-	} else if !golds {
+	} else if len(missing) > 0 {
 		err = errors.New("a pilot scores gold responses: make them first, or forecast without --pilot")
 	} else {
 		in.Shape, err = pilot(ctx, o, in)
@@ -171,68 +169,32 @@ func counter(p *Player, modelDir string, characters float64) (plan.Counter, erro
 	}}, nil
 }
 
-// forecastData are the splits of a run, with texts of the length to expect where there are
-// no gold responses yet.
-func forecastData(e Experiment, o ForecastOptions, count plan.Counter) (splits dataset.Splits, world, golds bool, err error) {
-	if o.Source.Gold != "" || o.Source.Tasks == "" {
-		d, err := loadData(e, o.Seed, o.Source)
-		return d.Splits, d.world != nil, true, err
+// forecastData are the data of a run, with texts of the length to expect in the place of the
+// gold responses that are missing.
+func forecastData(e Experiment, o ForecastOptions, count plan.Counter) (d data, missing []stargate.Pair, err error) {
+	if !o.Source.own() {
+		d, err = loadData(e, o.Seed, o.Source)
+		return d, nil, err
 	}
-	name, text, err := readSource(o.Source.Tasks)
-	if err != nil {
-		return splits, false, false, fmt.Errorf("tasks: %w", err)
+	if o.Source.Data == "" && (o.Source.Tasks == "" || o.Source.Personas == "") {
+		return d, nil, errors.New("give --data, or both --tasks and --personas: their length decides the cost")
 	}
-	tasks, _, err := dataset.Tasks(name, text)
-	if err != nil {
-		return splits, false, false, fmt.Errorf("tasks: %w", err)
+	if d.set, err = readSet(o.Source); err != nil {
+		return d, nil, err
 	}
-	givenTasks, err := dataset.GivenTasks(name, text)
-	if err != nil {
-		return splits, false, false, fmt.Errorf("tasks: %w", err)
-	}
-	if o.Source.Personas == "" {
-		return splits, false, false, errors.New("give --personas too: their length decides the cost")
-	}
-	var names []string
-	if o.Source.Names != "" {
-		name, text, err := readSource(o.Source.Names)
-		if err != nil {
-			return splits, false, false, fmt.Errorf("names: %w", err)
-		}
-		if names, err = dataset.Names(name, text); err != nil {
-			return splits, false, false, fmt.Errorf("names: %w", err)
-		}
-	}
-	if name, text, err = readSource(o.Source.Personas); err != nil {
-		return splits, false, false, fmt.Errorf("personas: %w", err)
-	}
-	personas, _, err := dataset.Personas(name, text, names)
-	if err != nil {
-		return splits, false, false, fmt.Errorf("personas: %w", err)
-	}
-	givenPersonas, err := dataset.GivenPersonas(name, text)
-	if err != nil {
-		return splits, false, false, fmt.Errorf("personas: %w", err)
+	if d.Splits, err = d.set.DealOpen(o.Seed, e.Data); err != nil {
+		return d, nil, err
 	}
 	const sample = 40 // words
 	words := o.Gold * sample / max(1, count.Text(strings.Repeat("something ", sample)))
-	gold := expected(tasks, personas, strings.Repeat("something ", max(1, words)))
-	splits, err = dataset.MakeGiven(o.Seed, e.Data, givenTasks, givenPersonas, tasks, personas, gold)
-	return splits, false, false, err
-}
-
-func readSource(path string) (name string, text []byte, err error) {
-	text, err = os.ReadFile(path)
-	return filepath.Base(path), text, err
-}
-
-// expected stands for gold responses that are still to be made.
-func expected(tasks []stargate.Task, personas []stargate.Persona, text string) dataset.Gold {
-	gold := dataset.Gold{}
-	for _, t := range tasks {
-		for _, u := range personas {
-			gold[dataset.Fold(t.ID)+"/"+dataset.Fold(u.ID)] = text
+	text := strings.Repeat("something ", max(1, words))
+	for _, s := range []*stargate.Split{&d.A, &d.B, &d.Test} {
+		for i, p := range s.Pairs {
+			if p.Gold == "" {
+				s.Pairs[i].Gold = text
+				missing = append(missing, s.Pairs[i])
+			}
 		}
 	}
-	return gold
+	return d, missing, d.Check()
 }

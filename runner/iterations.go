@@ -129,10 +129,25 @@ func (r *replay) findShared() string {
 	return path
 }
 
+// golds are those that the run's Oracle made.
+func (r *replay) golds(ctx context.Context, cfg stargate.Config) error {
+	if len(r.data.WithoutGold()) == 0 {
+		return nil
+	}
+	_, err := r.data.complete(ctx, r.manifest.Experiment, goldInput(*r.manifest.Experiment.Roles.Oracle, cfg, r.prompts, r.ledger.Replay(r.digest(oracleRole, 0))))
+	if errors.Is(err, ledger.ErrNotRecorded) {
+		return fmt.Errorf("%w: %s, gold responses: %w; go on with the run first", ErrNotReached, r.dir, err)
+	}
+	return err
+}
+
 // upTo repeats the algorithm as far as iteration n.
 func (r *replay) upTo(ctx context.Context, n int) (*Recorded, error) {
 	cfg := r.manifest.Experiment.Algorithm
 	cfg.Seed, cfg.Iterations, cfg.Concurrency = r.manifest.Seed, n, stargate.Paper().Concurrency
+	if err := r.golds(ctx, cfg); err != nil {
+		return nil, err
+	}
 	roleplayer, err := r.roleplayer(cfg)
 	if err != nil {
 		return nil, err

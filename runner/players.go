@@ -46,6 +46,7 @@ type Roles struct {
 	Scorer     *Player  `yaml:"scorer" json:"scorer,omitempty"`         // Q_BASE again, where another server scores
 	Roleplayer []Player `yaml:"roleplayer" json:"roleplayer,omitempty"` // several: each pair has one of them
 	Judge      []Player `yaml:"judge" json:"judge,omitempty"`           // several: a majority decides; none, in a known world: its rubric
+	Oracle     *Player  `yaml:"oracle" json:"oracle,omitempty"`         // makes the gold responses that the data lacks; none: they must be there
 }
 
 func (r Roles) identity() Roles {
@@ -56,7 +57,7 @@ func (r Roles) identity() Roles {
 		q := p.identity()
 		return &q
 	}
-	r.Questioner, r.Scorer = one(r.Questioner), one(r.Scorer)
+	r.Questioner, r.Scorer, r.Oracle = one(r.Questioner), one(r.Scorer), one(r.Oracle)
 	r.Roleplayer, r.Judge = identities(r.Roleplayer), identities(r.Judge)
 	return r
 }
@@ -189,6 +190,8 @@ func (e Experiment) payee(role string) (Player, bool) {
 		p = first(r.Roleplayer)
 	case "judge":
 		p = first(r.Judge)
+	case "oracle":
+		p = r.Oracle
 	}
 	if p == nil || !p.isRemote() {
 		return Player{}, false

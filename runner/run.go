@@ -51,6 +51,9 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		return nil, err
 	}
 	defer s.close()
+	if err := s.golds(ctx); err != nil {
+		return nil, err
+	}
 	var in eval.Input
 	if err := s.measures(&in); err != nil { // before the first hour of work
 		return nil, err
@@ -138,7 +141,7 @@ const sampled = 24
 // report puts together what the page shows.
 func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e *eval.Evaluation) (report.Data, error) {
 	r := e.Result
-	r.Experiment = s.experiment.Name
+	r.Experiment, r.LeftOut = s.experiment.Name, s.data.leftOut()
 	payees := s.cast.payees(s.experiment)
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {

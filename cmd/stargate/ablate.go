@@ -72,6 +72,7 @@ Repeating the command goes on where it stopped.`,
 	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model, or ORG/NAME that was pulled (default the built-in one)")
 	f.StringVar(&o.Source.WorldFile, "world", "", "world file instead of the built-in world")
 	f.StringVar(&o.Source.PromptsDir, "prompts", "", "directory of templates that replace the experiment's, file by file")
+	f.StringVar(&o.Source.Data, "data", "", "your data: a directory as stargate data writes it, or in the layout of the paper's authors")
 	f.StringVar(&o.Source.Tasks, "tasks", "", "your tasks")
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")

@@ -24,7 +24,7 @@ and nothing is paid twice.`,
   stargate data personas generate data --seeds profiles.json --url https://api.openai.com --model NAME --api-key-env OPENAI_API_KEY
   stargate data gold generate data --url https://api.openai.com --model NAME --api-key-env OPENAI_API_KEY --batch --price 2.5,10
   stargate data check data
-  stargate run --experiment paper --tasks data/tasks.jsonl --personas data/personas.jsonl --gold data/gold.jsonl`,
+  stargate run --experiment paper --data data`,
 	}
 	tasks := &cobra.Command{Use: "tasks", Short: "What users want done"}
 	tasks.AddCommand(tasksImportCommand())

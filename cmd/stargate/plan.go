@@ -45,8 +45,8 @@ what those will cost is in the forecast too.
 With --max-cost or --max-tokens the exit code tells whether the forecast is within them; what stops
 a run hard is the same limits of stargate run.`,
 		Example: `  stargate plan
-  stargate plan --experiment paper --tasks data/tasks.jsonl --personas data/personas.jsonl --price oracle=2.5,10
-  stargate plan --experiment mine.yaml --tasks data/tasks.jsonl --personas data/personas.jsonl --gold data/gold.jsonl --pilot 20 --max-cost 500
+  stargate plan --experiment paper --data data --price oracle=2.5,10
+  stargate plan --experiment mine.yaml --data data --pilot 20 --max-cost 500
   stargate plan --pilot 8 --against runs/nano`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -92,6 +92,7 @@ a run hard is the same limits of stargate run.`,
 	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model, or ORG/NAME that was pulled (default the built-in one)")
 	f.StringVar(&o.Source.WorldFile, "world", "", "world file instead of the built-in world")
 	f.StringVar(&o.Source.PromptsDir, "prompts", "", "directory of templates that replace the experiment's, file by file")
+	f.StringVar(&o.Source.Data, "data", "", "your data: a directory as stargate data writes it, or in the layout of the paper's authors")
 	f.StringVar(&o.Source.Tasks, "tasks", "", "your tasks")
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")

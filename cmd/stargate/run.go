@@ -23,10 +23,13 @@ the run directory and never made again. The result does not depend on --workers,
 often the run was interrupted, or on the machine's speed.
 
 Without data of your own it plays in a small built-in world whose truth is known. With
---tasks, --personas and --gold (JSON array, JSONL or CSV) it runs on yours; split sizes
-come from the experiment and shrink where there is less.`,
+--data (a directory that stargate data built), or --tasks, --personas and --gold (JSON array,
+JSONL, CSV or Parquet), it runs on yours; split sizes come from the experiment and shrink where
+there is less. Gold responses that are missing are made first, if the experiment names a model
+under roles: oracle. What of the data is left out, and why, is in the report.`,
 		Example: `  stargate run
   stargate run --experiment nano+no-regularization
+  stargate run --experiment paper --model DIR --data data
   stargate run --experiment paper --model DIR --tasks tasks.json --personas personas.json --gold gold.jsonl
   stargate run --world world.yaml --model DIR`,
 		Args: cobra.NoArgs,
@@ -46,6 +49,7 @@ come from the experiment and shrink where there is less.`,
 	f.StringVar(&o.Source.ModelDir, "model", "", "Hugging Face directory of the base model, or ORG/NAME that was pulled (default the built-in one)")
 	f.StringVar(&o.Source.WorldFile, "world", "", "world file instead of the built-in world")
 	f.StringVar(&o.Source.PromptsDir, "prompts", "", "directory of templates that replace the experiment's, file by file")
+	f.StringVar(&o.Source.Data, "data", "", "your data: a directory as stargate data writes it, or in the layout of the paper's authors")
 	f.StringVar(&o.Source.Tasks, "tasks", "", "your tasks")
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")
