@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// Opener opens a run by its name for a worker. It fails if what it opens is not the run with
+// this identity. ctx ends with the worker.
+type Opener func(ctx context.Context, run, identity string) (Part, error)
+
+// mostIdle is how many runs a worker keeps open that it has nothing to do for.
+const mostIdle = 1
+
+// runs are the runs that a worker has open: one for all its activities, so that models are
+// in memory once.
+type runs struct {
+	ctx  context.Context
+	open Opener
+
+	mu   sync.Mutex
+	all  map[string]*opened
+	idle []*opened // longest idle first
+}
+
+type opened struct {
+	key   string
+	ready chan struct{} // closed when part or err is there
+	part  Part
+	err   error
+	users int
+}
+
+func newRuns(ctx context.Context, open Opener) *runs {
+	return &runs{ctx: ctx, open: open, all: map[string]*opened{}}
+}
+
+// take opens a run, or joins those who have it. Leave it when done.
+func (r *runs) take(ctx context.Context, run, identity string) (*opened, error) {
+	key := run + "/" + identity
+	r.mu.Lock()
+	o, there := r.all[key]
+	if !there {
+		o = &opened{key: key, ready: make(chan struct{})}
+		r.all[key] = o
+		go func() {
+			defer close(o.ready)
+			o.part, o.err = r.open(r.ctx, run, identity)
+		}()
+	}
+	o.users++
+	r.unidle(o)
+	r.mu.Unlock()
+	select {
+	case <-o.ready:
+	case <-ctx.Done():
+		r.leave(o)
+		return nil, ctx.Err()
+	}
+	if o.err != nil {
+		r.leave(o)
+		return nil, fmt.Errorf("run %s: %w", run, o.err)
+	}
+	return o, nil
+}
+
+func (r *runs) unidle(o *opened) {
+	for i, other := range r.idle {
+		if other == o {
+			r.idle = append(r.idle[:i], r.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// leave gives a run back. It stays open until others have been idle for less.
+func (r *runs) leave(o *opened) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.users--; o.users > 0 {
+		return
+	}
+	select {
+	case <-o.ready:
+	default: // still opening, for nobody: kept
+		r.idle = append(r.idle, o)
+		return
+	}
+	if o.err != nil { // the next activity tries again
+		delete(r.all, o.key)
+		return
+	}
+	r.idle = append(r.idle, o)
+	for len(r.idle) > mostIdle {
+		old := r.idle[0]
+		r.idle = r.idle[1:]
+		delete(r.all, old.key)
+		go func() {
+			if err := old.close(); err != nil {
+				slog.Warn("closing a run", "run", old.key, "error", err)
+			}
+		}()
+	}
+}
+
+// close waits for the opening, if that is not over.
+func (o *opened) close() error {
+	<-o.ready
+	if o.part == nil {
+		return nil
+	}
+	return o.part.Close()
+}
+
+// close closes all runs. No activity may be under way.
+func (r *runs) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []error
+	for _, o := range r.all {
+		all = append(all, o.close())
+	}
+	return errors.Join(all...)
+}
