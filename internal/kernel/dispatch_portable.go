@@ -15,8 +15,8 @@ const (
 
 func panelsFor(int) int { return 1 }
 
-func multiply(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
-	multiplyRef(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
+func multiply(rows, panels, tiles, k int, a []float32, lda, ks, next int, b []float32, stride int, c []float32, ldc int, add bool) {
+	multiplyRef(rows, panels, tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 }
 
 func copyTile(dst, src []float32, ld, k int)             { copyColumnsRef(dst, src, tallest, ld, k) }

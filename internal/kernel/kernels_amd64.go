@@ -2,130 +2,130 @@
 
 package kernel
 
-// multiply1x16AVX2 multiplies 1 rows of A by 1 panels of B, stride bytes apart.
+// multiply1x16AVX2 multiplies tiles of 1 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply1x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply1x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply2x16AVX2 multiplies 2 rows of A by 1 panels of B, stride bytes apart.
+// multiply2x16AVX2 multiplies tiles of 2 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply2x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply2x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply3x16AVX2 multiplies 3 rows of A by 1 panels of B, stride bytes apart.
+// multiply3x16AVX2 multiplies tiles of 3 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply3x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply3x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply4x16AVX2 multiplies 4 rows of A by 1 panels of B, stride bytes apart.
+// multiply4x16AVX2 multiplies tiles of 4 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply4x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply4x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply5x16AVX2 multiplies 5 rows of A by 1 panels of B, stride bytes apart.
+// multiply5x16AVX2 multiplies tiles of 5 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply5x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply5x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply6x16AVX2 multiplies 6 rows of A by 1 panels of B, stride bytes apart.
+// multiply6x16AVX2 multiplies tiles of 6 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply6x16AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply6x16AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply1x16AVX512 multiplies 1 rows of A by 1 panels of B, stride bytes apart.
+// multiply1x16AVX512 multiplies tiles of 1 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply1x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply1x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply2x16AVX512 multiplies 2 rows of A by 1 panels of B, stride bytes apart.
+// multiply2x16AVX512 multiplies tiles of 2 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply2x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply2x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply3x16AVX512 multiplies 3 rows of A by 1 panels of B, stride bytes apart.
+// multiply3x16AVX512 multiplies tiles of 3 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply3x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply3x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply4x16AVX512 multiplies 4 rows of A by 1 panels of B, stride bytes apart.
+// multiply4x16AVX512 multiplies tiles of 4 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply4x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply4x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply5x16AVX512 multiplies 5 rows of A by 1 panels of B, stride bytes apart.
+// multiply5x16AVX512 multiplies tiles of 5 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply5x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply5x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply6x16AVX512 multiplies 6 rows of A by 1 panels of B, stride bytes apart.
+// multiply6x16AVX512 multiplies tiles of 6 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply6x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply6x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply7x16AVX512 multiplies 7 rows of A by 1 panels of B, stride bytes apart.
+// multiply7x16AVX512 multiplies tiles of 7 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply7x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply7x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply8x16AVX512 multiplies 8 rows of A by 1 panels of B, stride bytes apart.
+// multiply8x16AVX512 multiplies tiles of 8 rows of A by 1 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply8x16AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply8x16AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply4x32AVX512 multiplies 4 rows of A by 2 panels of B, stride bytes apart.
+// multiply4x32AVX512 multiplies tiles of 4 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply4x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply4x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply5x32AVX512 multiplies 5 rows of A by 2 panels of B, stride bytes apart.
+// multiply5x32AVX512 multiplies tiles of 5 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply5x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply5x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply6x32AVX512 multiplies 6 rows of A by 2 panels of B, stride bytes apart.
+// multiply6x32AVX512 multiplies tiles of 6 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply6x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply6x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply7x32AVX512 multiplies 7 rows of A by 2 panels of B, stride bytes apart.
+// multiply7x32AVX512 multiplies tiles of 7 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply7x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply7x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply8x32AVX512 multiplies 8 rows of A by 2 panels of B, stride bytes apart.
+// multiply8x32AVX512 multiplies tiles of 8 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply8x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply8x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply1x64AVX2 multiplies 1 rows of A by 4 panels of B, stride bytes apart.
+// multiply1x64AVX2 multiplies tiles of 1 rows of A by 4 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply1x64AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply1x64AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply2x32AVX2 multiplies 2 rows of A by 2 panels of B, stride bytes apart.
+// multiply2x32AVX2 multiplies tiles of 2 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply2x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply2x32AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply3x32AVX2 multiplies 3 rows of A by 2 panels of B, stride bytes apart.
+// multiply3x32AVX2 multiplies tiles of 3 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply3x32AVX2(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply3x32AVX2(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply1x64AVX512 multiplies 1 rows of A by 4 panels of B, stride bytes apart.
+// multiply1x64AVX512 multiplies tiles of 1 rows of A by 4 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply1x64AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply1x64AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply2x32AVX512 multiplies 2 rows of A by 2 panels of B, stride bytes apart.
+// multiply2x32AVX512 multiplies tiles of 2 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply2x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply2x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
-// multiply3x32AVX512 multiplies 3 rows of A by 2 panels of B, stride bytes apart.
+// multiply3x32AVX512 multiplies tiles of 3 rows of A by 2 panels of B, stride bytes apart.
 //
 //go:noescape
-func multiply3x32AVX512(k int, a *float32, lda int, ks int, b *float32, stride int, c *float32, ldc int, add int)
+func multiply3x32AVX512(tiles int, k int, a *float32, lda int, ks int, next int, b *float32, stride int, c *float32, ldc int, add int)
 
 // copyColumns16 copies 16 columns of k rows; ld is in bytes.
 //

@@ -31,7 +31,7 @@ func Mul(c []float32, ldc int, a []float32, lda int, b *Packed, m int, accumulat
 	}
 	_, _ = a[(m-1)*lda+b.K-1], b.Data[p1*b.K*PanelWidth-1]
 
-	// Rows are shared out evenly, so that no tile is much shorter than the others.
+	// Rows are shared out evenly, so that no tile is more than one row shorter than another.
 	tiles := (m + tallest - 1) / tallest
 	together := panelsFor(tallest) // or of fewer rows: more than half as many
 	if tiles == 1 {
@@ -50,10 +50,14 @@ func Mul(c []float32, ldc int, a []float32, lda int, b *Packed, m int, accumulat
 				}
 				j, width := p*PanelWidth, min(panels*PanelWidth, b.N-p*PanelWidth)
 				panel := b.Data[(p*b.K+k0)*PanelWidth:]
-				for t := t0; t < t1; t++ {
-					i := m * t / tiles
-					rows := m*(t+1)/tiles - i
-					tile(rows, panels, k, a[i*lda+k0:], lda, 1, panel, b.K*PanelWidth, c[i*ldc+j:], ldc, width, add)
+				tall, rows := m%tiles, m/tiles // so many tiles have a row more, the first ones
+				for t := t0; t < t1; {
+					i, count, height := t*(rows+1), min(t1, tall)-t, rows+1
+					if t >= tall {
+						i, count, height = t*rows+tall, t1-t, rows
+					}
+					strip(height, panels, count, k, a[i*lda+k0:], lda, 1, height*lda, panel, b.K*PanelWidth, c[i*ldc+j:], ldc, width, add)
+					t += count
 				}
 				p += panels
 			}
@@ -61,21 +65,23 @@ func Mul(c []float32, ldc int, a []float32, lda int, b *Packed, m int, accumulat
 	}
 }
 
-// tile is multiply for a tile of C that may be narrower than its panel.
-func tile(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc, width int, add bool) {
+// strip is multiply for tiles of C that may be narrower than their panel.
+func strip(rows, panels, tiles, k int, a []float32, lda, ks, next int, b []float32, stride int, c []float32, ldc, width int, add bool) {
 	if width == panels*PanelWidth {
-		multiply(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
+		multiply(rows, panels, tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 		return
 	}
 	var whole [tallestOfAll * PanelWidth]float32
-	multiply(rows, 1, k, a, lda, ks, b, stride, whole[:], PanelWidth, false)
-	for r := range rows {
-		row, sums := c[r*ldc:][:width], whole[r*PanelWidth:][:width]
-		for x, v := range sums {
-			if add {
-				v += row[x]
+	for t := range tiles {
+		multiply(rows, 1, 1, k, a[t*next:], lda, ks, next, b, stride, whole[:], PanelWidth, false)
+		for r := range rows {
+			row, sums := c[(t*rows+r)*ldc:][:width], whole[r*PanelWidth:][:width]
+			for x, v := range sums {
+				if add {
+					v += row[x]
+				}
+				row[x] = v
 			}
-			row[x] = v
 		}
 	}
 }

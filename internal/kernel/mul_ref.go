@@ -1,14 +1,15 @@
 package kernel
 
-// multiplyRef is the specification of the micro-kernels: a tile of C, rows × panels*16,
-// from rows of A and panels of B that lie stride elements apart. Element (i, k) of A is
-// a[i*lda+k*ks].
-func multiplyRef(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
-	for i := range rows {
+// multiplyRef is the specification of the micro-kernels: tiles of C, rows × panels*16 each and
+// one below the other, from rows of A and panels of B that lie stride elements apart. Element
+// (i, k) of the first tile's A is a[i*lda+k*ks], those of the next tile's lie next behind.
+func multiplyRef(rows, panels, tiles, k int, a []float32, lda, ks, next int, b []float32, stride int, c []float32, ldc int, add bool) {
+	for i := range tiles * rows {
+		from := i/rows*next + i%rows*lda
 		for p := range panels {
 			var sum [PanelWidth]float32
 			for x := range k {
-				v := a[i*lda+x*ks]
+				v := a[from+x*ks]
 				for j, w := range (*[PanelWidth]float32)(b[p*stride+x*PanelWidth:]) {
 					sum[j] += v * w
 				}

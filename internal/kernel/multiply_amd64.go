@@ -26,76 +26,76 @@ func panelsFor(rows int) int {
 	return 1
 }
 
-// multiply sets a tile of C, rows × panels*16, to a product or adds it. Element (i, k) of A
-// is a[i*lda+k*ks]; the panels of B lie stride elements apart. panels is 1 or
-// panelsFor(rows).
-func multiply(rows, panels, k int, a []float32, lda, ks int, b []float32, stride int, c []float32, ldc int, add bool) {
+// multiply sets tiles of C, rows × panels*16 each and one below the other, to a product or adds
+// it. Element (i, k) of the first tile's A is a[i*lda+k*ks], those of the next tile's lie next
+// elements behind; the panels of B lie stride elements apart. panels is 1 or panelsFor(rows).
+func multiply(rows, panels, tiles, k int, a []float32, lda, ks, next int, b []float32, stride int, c []float32, ldc int, add bool) {
 	switch {
 	case wide:
-		multiplyAVX512(rows, panels, k, &a[0], lda*4, ks*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
+		multiplyAVX512(rows, panels, tiles, k, &a[0], lda*4, ks*4, next*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
 	case fast:
-		multiplyAVX2(rows, panels, k, &a[0], lda*4, ks*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
+		multiplyAVX2(rows, panels, tiles, k, &a[0], lda*4, ks*4, next*4, &b[0], stride*4, &c[0], ldc*4, flag(add))
 	default:
-		multiplyRef(rows, panels, k, a, lda, ks, b, stride, c, ldc, add)
+		multiplyRef(rows, panels, tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	}
 }
 
-func multiplyAVX2(rows, panels, k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc, add int) {
+func multiplyAVX2(rows, panels, tiles, k int, a *float32, lda, ks, next int, b *float32, stride int, c *float32, ldc, add int) {
 	switch {
 	case rows == 1 && panels > 1:
-		multiply1x64AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply1x64AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 2 && panels > 1:
-		multiply2x32AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply2x32AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 3 && panels > 1:
-		multiply3x32AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply3x32AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 1:
-		multiply1x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply1x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 2:
-		multiply2x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply2x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 3:
-		multiply3x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply3x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 4:
-		multiply4x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply4x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 5:
-		multiply5x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply5x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 6:
-		multiply6x16AVX2(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply6x16AVX2(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	}
 }
 
-func multiplyAVX512(rows, panels, k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc, add int) {
+func multiplyAVX512(rows, panels, tiles, k int, a *float32, lda, ks, next int, b *float32, stride int, c *float32, ldc, add int) {
 	switch {
 	case rows == 1 && panels > 1:
-		multiply1x64AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply1x64AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 2 && panels > 1:
-		multiply2x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply2x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 3 && panels > 1:
-		multiply3x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply3x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 4 && panels > 1:
-		multiply4x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply4x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 5 && panels > 1:
-		multiply5x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply5x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 6 && panels > 1:
-		multiply6x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply6x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 7 && panels > 1:
-		multiply7x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply7x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 8 && panels > 1:
-		multiply8x32AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply8x32AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 1:
-		multiply1x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply1x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 2:
-		multiply2x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply2x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 3:
-		multiply3x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply3x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 4:
-		multiply4x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply4x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 5:
-		multiply5x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply5x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 6:
-		multiply6x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply6x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 7:
-		multiply7x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply7x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	case rows == 8:
-		multiply8x16AVX512(k, a, lda, ks, b, stride, c, ldc, add)
+		multiply8x16AVX512(tiles, k, a, lda, ks, next, b, stride, c, ldc, add)
 	}
 }

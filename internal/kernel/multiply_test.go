@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -26,36 +27,19 @@ func stillFenced(whole []float32) bool {
 	return !slices.ContainsFunc(whole[:32], touched) && !slices.ContainsFunc(whole[len(whole)-32:], touched)
 }
 
-// Every micro-kernel, for a sum over few and many k, with A by rows and A packed.
+// Every micro-kernel, for a sum over few and many k, with A by rows and A packed, for one tile and
+// several.
 func TestMultiplyMatchesReference(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 5))
 		for rows := 1; rows <= tallest; rows++ {
 			for _, panels := range slices.Compact([]int{1, panelsFor(rows)}) {
 				for _, k := range []int{1, 2, 3, 4, 5, 7, 8, 31, 384} {
-					a, b := random(r, tallest*k), random(r, panels*k*PanelWidth)
-					ldc := panels*PanelWidth + 3
-					for _, add := range []bool{false, true} {
-						for _, packed := range []bool{false, true} {
-							lda, ks := k, 1
-							if packed {
-								lda, ks = 1, tallest
-							}
-							start := random(r, (rows-1)*ldc+panels*PanelWidth)
-							whole, got := fenced(start)
-							multiply(rows, panels, k, a, lda, ks, b, k*PanelWidth, got, ldc, add)
-							want := slices.Clone(start)
-							multiplyRef(rows, panels, k, a, lda, ks, b, k*PanelWidth, want, ldc, add)
-							if err := near(got, want, 1e-4); err != nil {
-								t.Errorf("%d rows, %d panels, k = %d, add %v, packed %v: %v", rows, panels, k, add, packed, err)
-							}
-							if !stillFenced(whole) {
-								t.Errorf("%d rows, %d panels, k = %d: wrote outside C", rows, panels, k)
-							}
-							for i := range rows - 1 { // between the rows of C
-								gap := i*ldc + panels*PanelWidth
-								if !slices.Equal(got[gap:gap+3], start[gap:gap+3]) {
-									t.Errorf("%d rows, %d panels, k = %d: wrote behind row %d", rows, panels, k, i)
+					for _, tiles := range []int{1, 3} {
+						for _, add := range []bool{false, true} {
+							for _, packed := range []bool{false, true} {
+								if err := checkMultiply(r, rows, panels, tiles, k, add, packed); err != nil {
+									t.Errorf("%d tiles of %d rows, %d panels, k = %d, add %v, packed %v: %v", tiles, rows, panels, k, add, packed, err)
 								}
 							}
 						}
@@ -64,6 +48,32 @@ func TestMultiplyMatchesReference(t *testing.T) {
 			}
 		}
 	})
+}
+
+func checkMultiply(r *rand.Rand, rows, panels, tiles, k int, add, packed bool) error {
+	a, b := random(r, tiles*tallest*k), random(r, panels*k*PanelWidth)
+	lda, ks, next := k, 1, rows*k
+	if packed {
+		lda, ks, next = 1, tallest, tallest*k
+	}
+	ldc := panels*PanelWidth + 3
+	start := random(r, (tiles*rows-1)*ldc+panels*PanelWidth)
+	whole, got := fenced(start)
+	multiply(rows, panels, tiles, k, a, lda, ks, next, b, k*PanelWidth, got, ldc, add)
+	want := slices.Clone(start)
+	multiplyRef(rows, panels, tiles, k, a, lda, ks, next, b, k*PanelWidth, want, ldc, add)
+	if err := near(got, want, 1e-4); err != nil {
+		return err
+	}
+	if !stillFenced(whole) {
+		return errors.New("wrote outside C")
+	}
+	for i := range tiles*rows - 1 {
+		if gap := i*ldc + panels*PanelWidth; !slices.Equal(got[gap:gap+3], start[gap:gap+3]) {
+			return fmt.Errorf("wrote behind row %d", i)
+		}
+	}
+	return nil
 }
 
 func TestCopiesMatchReference(t *testing.T) {
@@ -184,9 +194,9 @@ func TestShortSlicesPanic(t *testing.T) {
 		"too many":     func() { Mul(x(m*n), n, x(m*k), k, &b, m, false, 0, b.Panels()+1) },
 		"pack":         func() { new(Packed).Pack(x(k*n-1), k, n, n) },
 		"pack weights": func() { new(Packed).PackTransposed(x(k*n-1), n, k, k) },
-		"gradient C":   func() { pool.scratch[0].mulTN(x(m*n-1), n, x(k*m), m, x(k*n), n, m, n, k, false) },
-		"gradient A":   func() { pool.scratch[0].mulTN(x(m*n), n, x(k*m-1), m, x(k*n), n, m, n, k, false) },
-		"gradient B":   func() { pool.scratch[0].mulTN(x(m*n), n, x(k*m), m, x(k*n-1), n, m, n, k, false) },
+		"gradient C":   func() { pool.MulTN(x(m*n-1), n, x(k*m), m, x(k*n), n, m, n, k, false) },
+		"gradient A":   func() { pool.MulTN(x(m*n), n, x(k*m-1), m, x(k*n), n, m, n, k, false) },
+		"gradient B":   func() { pool.MulTN(x(m*n), n, x(k*m), m, x(k*n-1), n, m, n, k, false) },
 		"Dot":          func() { Dot(x(16), x(15)) },
 		"AdamW":        func() { AdamW(x(16), x(16), x(16), x(15), 1, 0.9, 0.9, 1, 1, 0, 1) },
 	} {

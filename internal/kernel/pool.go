@@ -16,7 +16,7 @@ type Pool struct {
 	closed  bool
 	slots   []slot
 	next    atomic.Int64 // the first block of each that nobody has taken
-	scratch []scratch    // of MulTN, per worker
+	packed  packed       // operands of MulTN
 }
 
 type slot struct {
@@ -34,7 +34,7 @@ func NewPool(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: workers, slots: make([]slot, workers), scratch: make([]scratch, workers)}
+	p := &Pool{workers: workers, slots: make([]slot, workers)}
 	for i := 1; i < workers; i++ {
 		p.slots[i].wake = make(chan struct{}, 1)
 		go p.loop(i)

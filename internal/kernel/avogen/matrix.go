@@ -30,7 +30,8 @@ var (
 func (u unit) bytes() int { return 64 / u.registers }
 
 // multiply emits a micro-kernel: rows × panels·16 elements of C, held in registers, one
-// fused multiply-add per element and value of k, in the order of k. Strides are in bytes.
+// fused multiply-add per element and value of k, in the order of k. It does so for several
+// tiles of rows, one below the other in C and next bytes apart in A. Strides are in bytes.
 //
 // A multiply-add is ready after four cycles and two start per cycle (one of AVX-512 on
 // Zen 4): fewer than eight (four) sums leave the unit waiting, which is why few rows are
@@ -39,17 +40,25 @@ func (u unit) bytes() int { return 64 / u.registers }
 // rows take two panels there as well.
 func (u unit) multiply(rows, panels int) {
 	name := fmt.Sprintf("multiply%dx%d%s", rows, panels*16, u.suffix)
-	TEXT(name, NOSPLIT, "func(k int, a *float32, lda, ks int, b *float32, stride int, c *float32, ldc int, add int)")
+	TEXT(name, NOSPLIT, "func(tiles, k int, a *float32, lda, ks, next int, b *float32, stride int, c *float32, ldc int, add int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s multiplies %d rows of A by %d panels of B, stride bytes apart.", name, rows, panels))
-	k, a := Load(Param("k"), GP64()), Load(Param("a"), GP64())
-	ks, b := Load(Param("ks"), GP64()), Load(Param("b"), GP64())
+	Doc(fmt.Sprintf("%s multiplies tiles of %d rows of A by %d panels of B, stride bytes apart.", name, rows, panels))
+	ks, c, ldc := Load(Param("ks"), GP64()), Load(Param("c"), GP64()), Load(Param("ldc"), GP64())
+	origin, tiles := Load(Param("a"), GP64()), Load(Param("tiles"), GP64())
 
-	// Row r is addressed from base r/3 by a multiple of lda.
-	lda, bases := GP64(), []Register{a}
+	lda, stride := GP64(), GP64()
 	if rows > 1 {
 		Load(Param("lda"), lda)
 	}
+	if panels > 1 {
+		Load(Param("stride"), stride)
+	}
+	Label(name + "_tile")
+	k, a, b := Load(Param("k"), GP64()), GP64(), Load(Param("b"), GP64())
+	MOVQ(origin, a)
+
+	// Row r is addressed from base r/3 by a multiple of lda.
+	bases := []Register{a}
 	for r := 3; r < rows; r += 3 {
 		base := GP64()
 		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, base)
@@ -64,10 +73,7 @@ func (u unit) multiply(rows, panels int) {
 		return m
 	}
 	// Panel p is addressed from every second panel.
-	stride, pairs := GP64(), []Register{b}
-	if panels > 1 {
-		Load(Param("stride"), stride)
-	}
+	pairs := []Register{b}
 	for p := 2; p < panels; p += 2 {
 		pair := GP64()
 		LEAQ(Mem{Base: pairs[len(pairs)-1], Index: stride, Scale: 2}, pair)
@@ -92,10 +98,8 @@ func (u unit) multiply(rows, panels int) {
 		}
 	}
 	// Ask for C now: by the end of the loop it has come.
-	ahead, ldc := Load(Param("c"), GP64()), GP64()
-	if rows > 1 {
-		Load(Param("ldc"), ldc)
-	}
+	ahead := GP64()
+	MOVQ(c, ahead)
 	for r := range rows {
 		PREFETCHT0(Mem{Base: ahead})
 		if r < rows-1 {
@@ -158,10 +162,7 @@ func (u unit) multiply(rows, panels int) {
 		advance(1)
 	})
 
-	c, accumulate := Load(Param("c"), GP64()), Load(Param("add"), GP64())
-	if rows > 1 {
-		Load(Param("ldc"), ldc)
-	}
+	accumulate := Load(Param("add"), GP64())
 	TESTQ(accumulate, accumulate)
 	JZ(LabelRef(name + "_store"))
 	at := GP64()
@@ -179,10 +180,11 @@ func (u unit) multiply(rows, panels int) {
 		for q, v := range sum[r] {
 			VMOVUPS(v, Mem{Base: c, Disp: q * u.bytes()})
 		}
-		if r < rows-1 {
-			ADDQ(ldc, c)
-		}
+		ADDQ(ldc, c)
 	}
+	ADDQ(Load(Param("next"), GP64()), origin)
+	DECQ(tiles)
+	JNZ(LabelRef(name + "_tile"))
 	VZEROUPPER()
 	RET()
 }
