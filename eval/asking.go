@@ -70,7 +70,7 @@ func (e *Evaluation) whenToAsk(ctx context.Context, in Input) error {
 	n := len(in.Test.Pairs)
 	w := &WhenToAsk{Rows: []Asking{}}
 	told := newCell(n)
-	err := in.each(ctx, "told tasks", n, func(ctx context.Context, i int) error {
+	err := in.eachPair(ctx, "told tasks", func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
 		scored, err := told.keep(i, "told", p, func() (lm.LogProb, error) {
 			return in.Base.LogProb(ctx, p.Persona.Name, toldTask(teller, p), nil, p.Gold)
@@ -86,7 +86,7 @@ func (e *Evaluation) whenToAsk(ctx context.Context, in Input) error {
 	for _, model := range in.Models {
 		for _, kind := range []string{Open, Told} {
 			all := make([]steps, n)
-			err := in.each(ctx, "when to ask "+model.Name+", "+kind, n, func(ctx context.Context, i int) (err error) {
+			err := in.eachPair(ctx, "when to ask "+model.Name+", "+kind, func(ctx context.Context, i int) (err error) {
 				all[i], err = in.free(ctx, model, in.Test.Pairs[i], kind, teller)
 				return err
 			})

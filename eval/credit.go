@@ -46,7 +46,7 @@ func (e *Evaluation) credit(ctx context.Context, in Input) error {
 	neg := e.cells[cellKey{in.Models[0].Name, Negative, All}]
 	for m, model := range in.Models {
 		all := make([]gains, len(in.Test.Pairs))
-		err := in.each(ctx, "credit "+model.Name, len(all), func(ctx context.Context, i int) (err error) {
+		err := in.eachPair(ctx, "credit "+model.Name, func(ctx context.Context, i int) (err error) {
 			if neg.ok[i] {
 				all[i], err = in.gains(ctx, e.Rated[m][i], neg.value[i])
 			}

@@ -49,6 +49,8 @@ type Input struct {
 	WhenToAsk    bool                                // let the models ask or answer as they like; needs a Truth that is a [Teller]
 	Rater        Rater                               // general and specific tasks apart; nil = not
 	Observe      func(stage string, done, total int) // may be nil; called from several goroutines
+
+	only *span // of [Ask]; nil = all pairs
 }
 
 // Scope names the draws of an evaluation in seeds. It is the same for all models, so that
@@ -84,13 +86,8 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	for _, m := range in.Models {
 		e.Result.Models = append(e.Result.Models, m.Name)
 		rated := make([]stargate.Candidates, len(in.Test.Pairs))
-		err := in.each(ctx, "simulate "+m.Name, len(rated), func(ctx context.Context, i int) error {
-			p := in.Test.Pairs[i]
-			sims, err := stargate.Simulate(ctx, in.Config, Scope, m.Policy, in.Roleplayer, p)
-			if err != nil {
-				return err
-			}
-			rated[i], err = stargate.Choose(ctx, in.Config, in.Base, p, sims)
+		err := in.each(ctx, "simulate "+m.Name, len(rated), func(ctx context.Context, i int) (err error) {
+			rated[i], err = in.converse(ctx, m, in.Test.Pairs[i])
 			return err
 		})
 		if err != nil {
@@ -99,10 +96,8 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 		e.Rated = append(e.Rated, rated)
 		e.count(rated)
 	}
-	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines, e.credit, e.whenToAsk} {
-		if err := step(ctx, in); err != nil {
-			return nil, err
-		}
+	if err := e.measure(ctx, in); err != nil {
+		return nil, err
 	}
 	e.questions(in)
 	e.checks(in)

@@ -42,7 +42,7 @@ func (e *Evaluation) gold(ctx context.Context, in Input) error {
 func (in Input) controls(ctx context.Context) (neg, pos cell, err error) {
 	n := len(in.Test.Pairs)
 	neg, pos = newCell(n), newCell(n)
-	err = in.each(ctx, "controls", n, func(ctx context.Context, i int) error {
+	err = in.eachPair(ctx, "controls", func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
 		for _, c := range []struct {
 			name  string
@@ -80,7 +80,7 @@ func (e *Evaluation) conditions(ctx context.Context, in Input, m int, other []in
 	}
 	own, random, told := out[:2], out[2:4], out[4:]
 	rated := e.Rated[m]
-	err := in.each(ctx, "score "+in.Models[m].Name, n, func(ctx context.Context, i int) error {
+	err := in.eachPair(ctx, "score "+in.Models[m].Name, func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
 		summarise(own[0].cell, own[1].cell, i, rated[i].Scored)
 		var all []stargate.Scored

@@ -21,7 +21,7 @@ func (e *Evaluation) optimum(ctx context.Context, in Input) error {
 	n := len(in.Test.Pairs)
 	best := newCell(n)
 	fresh, asked, flaws := make([]int, n), make([]int, n), make([][]stargate.Flaw, n)
-	err := in.each(ctx, "optimum", n, func(ctx context.Context, i int) error {
+	err := in.eachPair(ctx, "optimum", func(ctx context.Context, i int) error {
 		p := in.Test.Pairs[i]
 		attributes := in.Truth.Relevant(p.Task)
 		if len(attributes) == 0 {

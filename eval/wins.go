@@ -107,6 +107,7 @@ func (in Input) winPairs() []int {
 		share := in.WinPairs*k/in.Config.MaxTurns - in.WinPairs*(k-1)/in.Config.MaxTurns
 		out = append(out, byLength[k][:min(share, len(byLength[k]))]...)
 	}
+	out = slices.DeleteFunc(out, func(i int) bool { return !in.only.has(i) })
 	slices.Sort(out)
 	return out
 }
