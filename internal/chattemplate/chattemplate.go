@@ -24,6 +24,7 @@ type Vars struct{ BOS, EOS string }
 type Template struct {
 	jinja *jinja.Template
 	vars  Vars
+	steps int // that a rendering may take, besides those of its messages
 }
 
 // New parses a Jinja template.
@@ -32,7 +33,7 @@ func New(source string, vars Vars) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
-	return &Template{t, vars}, nil
+	return &Template{t, vars, stepsPerRendering}, nil
 }
 
 // Render is the text of a conversation; with addGenerationPrompt it ends where the

@@ -21,7 +21,7 @@ const (
 // strftime_now is not defined: templates that would print today's date print the date they
 // have for that case, so that a rendering depends on the conversation alone.
 func (t *Template) render(chat []lm.Message, addGenerationPrompt bool, options jinja.Options) (string, error) {
-	options.Steps = stepsPerRendering
+	options.Steps = t.steps
 	messages := make([]any, len(chat))
 	for i, m := range chat {
 		options.Steps += stepsPerMessage + len(m.Content)
