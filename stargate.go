@@ -21,6 +21,10 @@ type Input struct {
 	Roleplayer Roleplayer
 	A, B       Split       // T_A × U_A and T_B × U_B, with their gold responses
 	Observe    func(Event) // may be nil; called from several goroutines
+
+	// Keep, if not nil, gets what an iteration chose, and the policy that asked, before anything
+	// is trained on it. Log, Examples and Policy are still empty.
+	Keep func(ctx context.Context, it *Iteration, by Questioner) error
 }
 
 // Event tells an observer how far a run is.
@@ -113,6 +117,9 @@ func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
 		it.Candidates[i], selected[i] = c, s
 	})
 	it.Selected = slices.Concat(selected...)
+	if err == nil && p.Keep != nil {
+		err = p.Keep(p.ctx, it, policy)
+	}
 	return it, err
 }
 

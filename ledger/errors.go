@@ -34,6 +34,10 @@ var (
 	ErrMoved = errors.New("its body was moved to a shard")
 	// ErrAway: the database server did not come back in the time it was given.
 	ErrAway = errors.New("the server is away")
+	// ErrNoDatabase: the server has no database of this name.
+	ErrNoDatabase = errors.New("there is no such database")
+	// ErrDenied: the server does not let this user in.
+	ErrDenied = errors.New("the server refuses this user or password")
 	// ErrClosed: the ledger was closed.
 	ErrClosed = errors.New("the ledger is closed")
 	// ErrConflict: a document or shard exists under this name with another content.
@@ -90,6 +94,10 @@ func diagnosePostgres(code string) (kind error, advice string) {
 	switch code {
 	case "53100": // disk_full
 		return ErrDiskFull, "free some space on the server and run again: all finished calls are kept"
+	case "3D000": // invalid_catalog_name
+		return ErrNoDatabase, "make it, for example with createdb, or correct the address; the schema in it is made by itself"
+	case "28P01", "28000": // invalid_password, invalid_authorization_specification
+		return ErrDenied, "give the user in the address, and the password in PGPASSWORD or ~/.pgpass"
 	case "25006", "42501": // read_only_sql_transaction, insufficient_privilege
 		return ErrReadOnly, "use a server that is no standby, and a user who may create and write tables in this schema"
 	case "55P03": // lock_not_available

@@ -31,9 +31,10 @@ type Manifest struct {
 	Data       string              `json:"data"`   // digest of the splits
 	Source     Source              `json:"source"` // where they came from, for reopening
 	Prompts    map[string]string   `json:"prompts"`
-	Roles      map[string][]string `json:"roles,omitempty"` // digests of players that are not the base model
-	Identity   string              `json:"identity"`        // digest of all of the above but Source
-	Version    string              `json:"version"`         // of the program that began the run
+	Roles      map[string][]string `json:"roles,omitempty"`  // digests of players that are not the base model
+	Identity   string              `json:"identity"`         // digest of all of the above but Source
+	Storage    Storage             `json:"storage,omitzero"` // where things are that are not in the directory, without passwords; changes no result
+	Version    string              `json:"version"`          // of the program that began the run
 }
 
 // Source is how to find a run's inputs again.
@@ -53,7 +54,7 @@ const schema = 1
 // identify fills the digest of everything that can change a result.
 func (m *Manifest) identify() error {
 	c := *m
-	c.Identity, c.Version, c.Source = "", "", Source{}
+	c.Identity, c.Version, c.Source, c.Storage = "", "", Source{}, Storage{}
 	c.Experiment.Roles = c.Experiment.Roles.identity()
 	if len(c.Roles[oracleRole]) == 0 { // the data has its golds: nobody is asked
 		c.Experiment.Roles.Oracle = nil

@@ -21,7 +21,8 @@ type Experiment struct {
 	Algorithm  stargate.Config `yaml:"algorithm" json:"algorithm"`      // Algorithm 1
 	Trainer    TrainerSpec     `yaml:"trainer" json:"trainer,omitzero"` // who fine-tunes
 	Evaluation Evaluation      `yaml:"evaluation" json:"evaluation"`
-	Budget     remote.Limits   `yaml:"budget" json:"-"` // of money and tokens; changes no result
+	Budget     remote.Limits   `yaml:"budget" json:"-"`  // of money and tokens; changes no result
+	Storage    Storage         `yaml:"storage" json:"-"` // where several machines find the run; changes no result
 }
 
 // Evaluation are the choices of section 5.

@@ -13,6 +13,7 @@ import (
 
 	"stargate"
 	"stargate/ledger"
+	"stargate/ledger/shard"
 	"stargate/lm"
 	"stargate/prompt"
 )
@@ -39,11 +40,11 @@ func ReadIteration(ctx context.Context, dir string, n int) (*Recorded, error) {
 	if most := m.Experiment.Algorithm.Iterations; n < 0 || n > most {
 		return nil, fmt.Errorf("%w: %s has iterations 1 to %d, not %d", ErrNotReached, dir, most, n)
 	}
-	r, err := openReplay(dir, m)
+	r, err := openReplay(ctx, dir, m)
 	if err != nil {
 		return nil, err
 	}
-	defer r.ledger.Close() // only read
+	defer r.close()
 	if n > 0 {
 		return r.upTo(ctx, n)
 	}
@@ -68,10 +69,11 @@ type replay struct {
 	prompts  *prompt.Set
 	data     data
 	ledger   *ledger.Reader
+	store    *shard.Store      // nil: the run has none
 	shared   map[string]string // where models are shared: by name, what the key of its fine-tune begins with
 }
 
-func openReplay(dir string, m *Manifest) (*replay, error) {
+func openReplay(ctx context.Context, dir string, m *Manifest) (*replay, error) {
 	r := &replay{dir: dir, manifest: m, shared: map[string]string{}}
 	var err error
 	if r.prompts, err = LoadPrompts(m.Experiment.Prompts, m.Source.PromptsDir); err != nil {
@@ -90,14 +92,32 @@ func openReplay(dir string, m *Manifest) (*replay, error) {
 	if splits != m.Data {
 		return nil, fmt.Errorf("%s was made of other data than its files hold now: tasks, personas or golds have changed", dir)
 	}
-	path := filepath.Join(dir, ledgerFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		path = r.findShared()
+	path := m.LedgerAt(dir)
+	if _, err := os.Stat(filepath.Join(dir, ledgerFile)); errors.Is(err, fs.ErrNotExist) {
+		if shared := r.findShared(); m.Storage.Ledger == "" {
+			path = shared
+		}
 	}
 	if r.ledger, err = ledger.OpenReader(path); err != nil {
 		return nil, err
 	}
+	if m.Storage.Store == "" {
+		return r, nil
+	}
+	if r.store, err = shard.Open(ctx, m.Storage.Store); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.ledger.ReadBodies(shard.NewShelf(r.store, shelved))
 	return r, nil
+}
+
+// close ends the reading. Nothing was written, so nothing can be lost.
+func (r *replay) close() {
+	_ = r.ledger.Close()
+	if r.store != nil {
+		_ = r.store.Close()
+	}
 }
 
 func or(a, b string) string {

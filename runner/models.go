@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stargate/ledger"
+	"stargate/ledger/shard"
 	"stargate/lm/local"
 	"stargate/lm/remote"
 	"stargate/nano"
@@ -20,6 +21,7 @@ type models struct {
 	role    func(string) string
 	engine  *local.Engine
 	ledger  *ledger.Ledger
+	store   *shard.Store // nil: models stay in dir
 	open    []*local.Model
 	digests map[string]string // by name
 	run     string            // names the run's adapters on servers

@@ -8,6 +8,7 @@ import (
 
 	"stargate"
 	"stargate/ledger"
+	"stargate/ledger/shard"
 	"stargate/lm/local"
 	"stargate/lm/remote"
 	"stargate/prompt"
@@ -21,6 +22,8 @@ type session struct {
 	config     stargate.Config
 	prompts    *prompt.Set
 	data       data
+	storage    Storage      // with passwords
+	store      *shard.Store // nil: models and conversations stay in the directory
 	ledger     *ledger.Ledger
 	models     *models
 	base       stargate.Base
@@ -74,10 +77,13 @@ func open(ctx context.Context, o Options) (_ *session, err error) {
 	if err = s.manifest.identify(); err != nil {
 		return nil, err
 	}
+	if err = s.settle(o); err != nil {
+		return nil, err
+	}
 	if err = openDirectory(s.dir, &s.manifest); err != nil {
 		return nil, err
 	}
-	if err = s.openLedger(o.Share); err != nil {
+	if err = s.openStorage(ctx, o.Share); err != nil {
 		return nil, err
 	}
 	if err = s.countSpent(ctx); err != nil {
@@ -119,6 +125,9 @@ func (s *session) openLedger(share string) (err error) {
 			return fmt.Errorf("shared directory: %w", err)
 		}
 		path, id = filepath.Join(share, ledgerFile), ledger.Identity{Name: "calls that several runs share", Digest: "shared"}
+	}
+	if s.storage.Ledger != "" {
+		path = s.storage.Ledger
 	}
 	s.ledger, err = ledger.Open(path, id)
 	return err

@@ -21,6 +21,8 @@ type Options struct {
 	Out        string      // run directory; "" = runs/<experiment>, with the seed if it is not 0
 	Seed       uint64
 	Workers    int           // 0 = one per processor; changes no result
+	Ledger     string        // database of the ledger, over that of the experiment; see [Storage]
+	Store      string        // where models and conversations are published, over that of the experiment; see [Storage]
 	Share      string        // directory of model calls and tuned models that several runs share; "" = the run's own; changes no result
 	Budget     remote.Limits // over that of the experiment; what was spent before counts
 	Version    string
@@ -58,12 +60,7 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if err := s.measures(&in); err != nil { // before the first hour of work
 		return nil, err
 	}
-	iterations, err := stargate.Run(ctx, stargate.Input{
-		Config: s.config, Prompts: s.prompts, Base: s.base, Roleplayer: s.roleplayer, A: s.data.A, B: s.data.B,
-		Observe: func(e stargate.Event) {
-			s.observe(fmt.Sprintf("iteration %d: %s", e.Iteration, e.Stage), e.Done, e.Total)
-		},
-	})
+	iterations, err := stargate.Run(ctx, s.input())
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +101,17 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	return &Outcome{s.dir, e.Result, timing}, nil
 }
 
+// input is what Algorithm 1 takes.
+func (s *session) input() stargate.Input {
+	return stargate.Input{
+		Config: s.config, Prompts: s.prompts, Base: s.base, Roleplayer: s.roleplayer, A: s.data.A, B: s.data.B,
+		Observe: func(e stargate.Event) {
+			s.observe(fmt.Sprintf("iteration %d: %s", e.Iteration, e.Stage), e.Done, e.Total)
+		},
+		Keep: s.publishIteration,
+	}
+}
+
 func defaultName(experiment string, seed uint64) string {
 	if seed == 0 {
 		return experiment
@@ -130,6 +138,11 @@ func (s *session) close() {
 	if s.ledger != nil {
 		if err := s.ledger.Close(); err != nil {
 			fmt.Fprintf(os.Stderr, "closing the ledger: %v\n", err)
+		}
+	}
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			fmt.Fprintf(os.Stderr, "closing the store: %v\n", err)
 		}
 	}
 	s.models.close()

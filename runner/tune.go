@@ -64,12 +64,16 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	}
 	dir := b.models.place(name, key)
 	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
-		if b.trainer != nil {
-			return b.trainer.train(ctx, name, dir, examples, h)
+		made, err := b.makeTuned(ctx, name, dir, examples, h)
+		if err != nil {
+			return made, err
 		}
-		return b.train(ctx, name, dir, examples, h)
+		return made, b.models.keep(ctx, made.Digest, dir) // before others hear that it is there
 	})
 	if err != nil {
+		return fail(err)
+	}
+	if err := b.models.bring(ctx, name, done.Digest, dir); err != nil {
 		return fail(err)
 	}
 	if err := os.RemoveAll(dir + trainingSuffix); err != nil { // the ledger has the fine-tune now
@@ -87,6 +91,14 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 		return fail(err)
 	}
 	return b.models.ledger.Generator(b.models.role("questioner"), done.Digest, policy), done.Log, nil
+}
+
+// makeTuned makes the fine-tune in dir.
+func (b *base) makeTuned(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+	if b.trainer != nil {
+		return b.trainer.train(ctx, name, dir, examples, h)
+	}
+	return b.train(ctx, name, dir, examples, h)
 }
 
 // train is the embedded trainer.

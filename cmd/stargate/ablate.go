@@ -43,6 +43,7 @@ Repeating the command goes on where it stopped.`,
 				}
 			}
 			var err error
+			storageOf(&o.Options)
 			if o.Source.ModelDir, err = modelDir(o.Source.ModelDir); err != nil {
 				return err
 			}
@@ -77,6 +78,7 @@ Repeating the command goes on where it stopped.`,
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")
 	f.StringVar(&o.Source.Gold, "gold", "", "gold responses for all pairs of your tasks and personas")
+	storageFlags(c, &o.Options)
 	f.BoolVar(&asJSON, "json", false, "print ablations.json instead of tables")
 	return c
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stargate/ledger"
+	"stargate/runner"
 )
 
 func ledgerCommand() *cobra.Command {
@@ -23,21 +24,24 @@ func ledgerCommand() *cobra.Command {
 		Short: "Look into the record of a run's model calls, or copy it between a file and Postgres",
 		Long: `A run's ledger holds every finished model call, so that nothing is ever paid for twice.
 
-LEDGER is a run's directory, the path of a ledger file, or the address of a schema in a
-Postgres database: postgres://USER@HOST/DATABASE?search_path=SCHEMA. The password comes from
+LEDGER is a run's directory, wherever the run keeps its ledger, the path of a ledger file, or
+the address of a schema in a Postgres database: postgres://USER@HOST/DATABASE?search_path=SCHEMA. The password comes from
 PGPASSWORD or ~/.pgpass, as for psql.`,
 	}
 	c.AddCommand(ledgerStatCommand(), ledgerCopyCommand())
 	return c
 }
 
-// ledgerPlace is the file in a run's directory, or what was named.
+// ledgerPlace is where a run's directory says, or what was named.
 func ledgerPlace(name string) string {
 	if strings.Contains(name, "://") {
 		return name
 	}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		return filepath.Join(name, "ledger.db")
+		if m, err := runner.ReadManifest(name); err == nil {
+			return m.LedgerAt(name)
+		}
+		return filepath.Join(name, "ledger.db") // of something else than a run, such as a data directory
 	}
 	return name
 }

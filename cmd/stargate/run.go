@@ -35,6 +35,7 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
+			storageOf(&o)
 			if o.Source.ModelDir, err = modelDir(o.Source.ModelDir); err != nil {
 				return err
 			}
@@ -54,6 +55,7 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 	f.StringVar(&o.Source.Personas, "personas", "", "your personas")
 	f.StringVar(&o.Source.Names, "names", "", "names of your personas, if they are in a file of their own")
 	f.StringVar(&o.Source.Gold, "gold", "", "gold responses for all pairs of your tasks and personas")
+	storageFlags(c, &o)
 	f.Float64Var(&o.Budget.Cost, "max-cost", 0, "stop before the servers' prices add up to more (default no limit, or the experiment's)")
 	f.Int64Var(&o.Budget.Tokens, "max-tokens", 0, "stop before servers have read and written more tokens (default no limit, or the experiment's)")
 	f.BoolVar(&asJSON, "json", false, "print report.json instead of tables")
