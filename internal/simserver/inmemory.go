@@ -7,9 +7,13 @@ import (
 	"net/http"
 )
 
-// RoundTripper is the way to the server without a network: requests are answered in the
-// goroutine that sends them. Under testing/synctest whole runs take no time.
-func (s *Server) RoundTripper() http.RoundTripper { return roundTripper{s} }
+// RoundTripper is the way to the server without a network. Under testing/synctest whole runs
+// take no time.
+func (s *Server) RoundTripper() http.RoundTripper { return InMemory(s) }
+
+// InMemory is the way to a handler without a network: requests are answered in the goroutine
+// that sends them. A handler that panics with [http.ErrAbortHandler] cuts the connection.
+func InMemory(h http.Handler) http.RoundTripper { return roundTripper{h} }
 
 type roundTripper struct{ h http.Handler }
 

@@ -37,7 +37,7 @@ func (c *Client) chatRequest(chat lm.Chat, s lm.Sampling, logprobs bool) (reques
 		b.add("logprobs", true)
 	}
 	data, err := b.extra(c.role.Extra).bytes()
-	return request{path: c.role.Prefix + "/chat/completions", body: data, in: in, out: most, text: text, parse: c.parseChat}, err
+	return request{path: c.role.Prefix + "/chat/completions", body: data, in: in, out: most, send: send, text: text, parse: c.parseChat}, err
 }
 
 // sampling adds how to draw, in OpenAI's words.

@@ -209,6 +209,7 @@ type request struct {
 	path    string
 	body    []byte
 	in, out int // tokens at most; in is an estimate where the ids are not known
+	send    int // the limit that the request names, in tokens; 0: none
 	text    int // bytes of text that in was estimated from; 0: it is exact
 	parse   func(answer []byte) (reply, error)
 }
@@ -332,6 +333,9 @@ func (c *Client) once(ctx context.Context, q request) (reply, error) {
 	// An answer of another model is that above all, whatever else is wrong with it.
 	if other := c.checkModel(r.model); other != nil {
 		return r, other
+	}
+	if err == nil {
+		err = c.plausible(q, r)
 	}
 	return r, err
 }

@@ -35,7 +35,7 @@ func (c *Client) completionRequest(ids []int32, s lm.Sampling, logprobs bool) (r
 		b.add("logprobs", 0)
 	}
 	data, err := b.extra(c.plainExtra()).bytes()
-	return request{path: c.role.Prefix + "/completions", body: data, in: len(ids), out: most, parse: c.parseCompletion}, err
+	return request{path: c.role.Prefix + "/completions", body: data, in: len(ids), out: most, send: send, parse: c.parseCompletion}, err
 }
 
 // plainExtra is Extra without what concerns chat templates: the ids are the template's work.

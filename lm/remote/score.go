@@ -57,11 +57,18 @@ func (c *Client) logProb(ctx context.Context, chat lm.Chat, target string) (lm.L
 	if err != nil {
 		return lm.LogProb{}, err
 	}
-	r, err := c.score(ctx, c.scorings[0], []sequence{s})
-	if err != nil {
-		return lm.LogProb{}, err
+	for try := 1; ; try++ {
+		r, err := c.score(ctx, c.scorings[0], []sequence{s})
+		if err == nil {
+			return sum(s, r.scores[0]), nil
+		}
+		// The audit has passed, so this is a single answer gone wrong, unless it is so each time.
+		// What stands for minus infinity is a number that the server means.
+		if !errors.Is(err, ErrScore) || errors.Is(err, lm.ErrNonFinite) || try == tries {
+			return lm.LogProb{}, err
+		}
+		c.counts.again(BadScore)
 	}
-	return sum(s, r.scores[0]), nil
 }
 
 // sum is the score of a sequence.

@@ -107,7 +107,7 @@ func (c *Client) sglangGenerate(ids []int32, s lm.Sampling, logprobs bool) (requ
 	}
 	c.loraPath(b, 1)
 	data, err := b.extra(c.plainExtra()).bytes()
-	return request{path: "/generate", body: data, in: len(ids), out: most, parse: c.parseSGLangGenerate}, err
+	return request{path: "/generate", body: data, in: len(ids), out: most, send: send, parse: c.parseSGLangGenerate}, err
 }
 
 func (c *Client) parseSGLangGenerate(data []byte) (reply, error) {

@@ -245,7 +245,7 @@ func TestNoBarriers(t *testing.T) {
 func TestFaultsChangeNothing(t *testing.T) {
 	var results [2]stargate.Iteration
 	for i, faults := range []simserver.Faults{{},
-		{Busy: 0.05, Error: 0.05, Cut: 0.04, Garbage: 0.02, WrongModel: 0.01, Hang: 0.03, Seed: 1}} {
+		{Busy: 0.04, Error: 0.04, Cut: 0.03, Hang: 0.02, Garbage: 0.02, Empty: 0.02, Truncated: 0.02, WrongModel: 0.01, Seed: 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlay(t, 6, 4, "questioner", "roleplayer", "scorer", func(o *simserver.Options) { o.Faults = faults })
 			results[i] = p.run(t)
