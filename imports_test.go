@@ -23,7 +23,7 @@ var rank = map[string]int{
 	"export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
 	"dataset": 5, "eval": 5, "eval/judge": 5, "eval/gate": 6, "eval/rating": 6, "eval/reply": 0, "eval/clarify": 1, "eval/stats": 0,
 	"dataset/batch/batchtest": 0, "dataset/batch": 5, "dataset/build": 6, "plan": 6,
-	"report": 6, "runner": 7, "serve": 7, "runner/cluster": 8, "runner/cluster": 8,
+	"report": 6, "runner": 7, "serve": 7, "runner/cluster": 8,
 	"cmd/stargate": 9,
 }
 
