@@ -25,6 +25,8 @@ type Part interface {
 	Close() error
 }
 
+var _ Part = (*runner.Part)(nil)
+
 // Beat is what a heartbeat tells: how far an activity is.
 type Beat struct {
 	Pairs int    `json:"pairs,omitempty"`

@@ -11,14 +11,12 @@ import (
 	"stargate/ledger"
 	"stargate/lm"
 	"stargate/lm/remote"
+	"stargate/runner"
 	"stargate/trainer"
 )
 
 // errStopping is why an activity ends whose worker was told to stop.
 var errStopping = errors.New("the worker stops; another one goes on")
-
-// ErrTally: a worker that repeated what shards had told came to something else.
-var ErrTally = errors.New("the ledger does not hold what the shards told")
 
 // finalErrors are failures that the next attempt, here or elsewhere, would only repeat. Their
 // names are the types of the errors in the workflow's history.
@@ -40,7 +38,7 @@ var finalErrors = []struct {
 	{"ledger-conflict", ledger.ErrConflict},
 	{"ledger-corrupt", ledger.ErrCorrupt},
 	{"ledger-schema", ledger.ErrNewerSchema},
-	{"tally", ErrTally},
+	{"tally", runner.ErrTally},
 }
 
 // final is the name of a final failure.

@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+)
+
+// Status is how far a run is.
+type Status struct {
+	Run     string    `json:"run"`
+	State   string    `json:"state"` // running, paused, completed, failed, canceled, terminated, timed-out
+	Started time.Time `json:"started"`
+	Closed  time.Time `json:"closed,omitzero"`
+	Reason  string    `json:"reason,omitempty"` // of a failure
+	Stages  []Row     `json:"stages"`           // in their order, the last one under way
+	Notes   []string  `json:"notes,omitempty"`
+}
+
+// Row is one stage or step.
+type Row struct {
+	Name    string        `json:"name"`
+	Done    int           `json:"done"`  // pairs; of a step 0 or 1
+	Total   int           `json:"total"` // pairs; of a step 1
+	Shards  int           `json:"shards,omitempty"` // under way, or waiting for a worker
+	Seconds float64       `json:"seconds,omitempty"`
+	ETA     time.Duration `json:"-"`
+	ETASecs float64       `json:"eta_seconds,omitempty"` // 0 = not known
+	Doing   []string      `json:"doing,omitempty"`       // what workers tell
+	Failing []string      `json:"failing,omitempty"`     // activities that are being tried again, with their last failure
+}
+
+// description is a workflow as the server sees it.
+type description struct {
+	Status  enumspb.WorkflowExecutionStatus
+	start   time.Time
+	close   time.Time
+	pending []*workflowpb.PendingActivityInfo
+}
+
+func (c *Control) describe(ctx context.Context, run string) (description, error) {
+	return c.describeWorkflow(ctx, run, WorkflowID(run))
+}
+
+func (c *Control) describeWorkflow(ctx context.Context, run, id string) (description, error) {
+	d, err := c.client.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return description{}, c.explain(run, err)
+	}
+	i := d.GetWorkflowExecutionInfo()
+	out := description{Status: i.GetStatus(), start: i.GetStartTime().AsTime(), pending: d.GetPendingActivities()}
+	if i.GetCloseTime() != nil {
+		out.close = i.GetCloseTime().AsTime()
+	}
+	return out, nil
+}
+
+// queryTime is how long a worker may take to say how far a run is.
+const queryTime = 10 * time.Second
+
+// Status asks the server and the run itself. Where no worker of the run's workflows answers,
+// the rows are missing and a note says so.
+func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Status, error) {
+	d, err := c.describe(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{Run: run, State: state(d.Status), Started: d.start, Closed: d.close}
+	within, stop := context.WithTimeout(ctx, queryTime)
+	defer stop()
+	p, err := c.progress(within, run)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		s.Notes = append(s.Notes, fmt.Sprintf("no worker with the role %q answers, so that the stages are not known: %v", RoleFlow, err))
+		return s, nil
+	}
+	if s.State == "running" && p.Paused {
+		s.State = "paused"
+	}
+	if s.State == "failed" {
+		if _, err := c.Wait(ctx, run); err != nil {
+			s.Reason = err.Error()
+		}
+	}
+	for _, f := range p.Done {
+		r := Row{Name: f.Name, Done: 1, Total: 1}
+		if f.Policy.Name == "" {
+			r.Done, r.Total = f.Tally.Pairs, f.Tally.Pairs
+		}
+		s.Stages = append(s.Stages, r)
+	}
+	if p.Now == "" || d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return s, nil
+	}
+	row := Row{Name: p.Now, Total: 1}
+	if p.Stage == "" {
+		row.add(d, c, now)
+	} else if err := c.stage(within, run, p.Stage, &row, now); err != nil {
+		s.Notes = append(s.Notes, err.Error())
+	}
+	s.Stages = append(s.Stages, row)
+	return s, nil
+}
+
+// stage adds up a stage and its children.
+func (c *Control) stage(ctx context.Context, run, id string, row *Row, now time.Time) error {
+	d, err := c.describeWorkflow(ctx, run, id)
+	if err != nil {
+		return err
+	}
+	v, err := c.client.QueryWorkflow(ctx, id, "", queryProgress)
+	var p StageProgress
+	if err == nil {
+		err = v.Get(&p)
+	}
+	if err != nil {
+		return c.explain(run, err)
+	}
+	top := row.Seconds == 0
+	if top {
+		row.Total = p.Total
+		row.Seconds = now.Sub(d.start).Seconds()
+	}
+	row.Done += p.Finished.Pairs
+	row.add(d, c, now)
+	for _, child := range p.Children {
+		if err := c.stage(ctx, run, child, row, now); err != nil && !errors.Is(err, ErrNoRun) { // one that is only just beginning
+			return err
+		}
+	}
+	if top && row.Done > 0 && row.Done < row.Total {
+		row.ETASecs = row.Seconds / float64(row.Done) * float64(row.Total-row.Done)
+		row.ETA = time.Duration(row.ETASecs * float64(time.Second))
+	}
+	return nil
+}
+
+// mostTold bounds what a row repeats of single activities.
+const mostTold = 8
+
+// add counts what is under way in a workflow.
+func (r *Row) add(d description, c *Control, now time.Time) {
+	for _, a := range d.pending {
+		r.Shards++
+		var b Beat
+		if a.GetHeartbeatDetails() != nil && c.data.FromPayloads(a.GetHeartbeatDetails(), &b) == nil {
+			r.Done += b.Pairs
+			if b.Note != "" && len(r.Doing) < mostTold {
+				r.Doing = append(r.Doing, b.Note)
+			}
+		}
+		if f := a.GetLastFailure(); f != nil && a.GetAttempt() > 1 && len(r.Failing) < mostTold {
+			r.Failing = append(r.Failing, fmt.Sprintf("attempt %d: %s", a.GetAttempt(), f.GetMessage()))
+		}
+	}
+	if r.Seconds == 0 {
+		r.Seconds = now.Sub(d.start).Seconds()
+	}
+}
+
+func state(s enumspb.WorkflowExecutionStatus) string {
+	switch s {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return "timed-out"
+	case enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+		return "running"
+	}
+	return strings.ToLower(s.String())
+}
