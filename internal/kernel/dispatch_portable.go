@@ -48,3 +48,7 @@ func multiplyStored(_ []float32, _ int, _ []float32, _ int, _ *Stored, _ int, _ 
 func transposeStored([]float32, *Stored, int, int, int) int { return 0 }
 
 func widenPanel([]float32, *Stored, int, int, int) bool { return false }
+
+func widenInt8(dst []float32, b []int8, scales []float32) { widenInt8Ref(dst, b, scales) }
+
+func multiplyInt8(_, _ []float32, _ *Int8, _ bool, p0, _ int) int { return p0 }

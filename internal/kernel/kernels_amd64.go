@@ -177,6 +177,21 @@ func widenPanelF16(dst *float32, src *byte, lds int, k int)
 //go:noescape
 func widenPanelBF16(dst *float32, src *byte, lds int, k int)
 
+// multiplyInt8x16 multiplies a row of k values by 1 panels of bytes, stride bytes apart, and their scales.
+//
+//go:noescape
+func multiplyInt8x16(k int, a *float32, b *int8, stride int, scales *float32, scaleStride int, c *float32, add int)
+
+// multiplyInt8x32 multiplies a row of k values by 2 panels of bytes, stride bytes apart, and their scales.
+//
+//go:noescape
+func multiplyInt8x32(k int, a *float32, b *int8, stride int, scales *float32, scaleStride int, c *float32, add int)
+
+// widenInt8Panel writes k rows of a panel of bytes times their scales.
+//
+//go:noescape
+func widenInt8Panel(dst *float32, b *int8, scales *float32, k int)
+
 // multiplyStored1x32F32 multiplies 1 rows of A of at least 8 values by 32 rows of W, lds bytes apart,
 // and asks for the rows at ahead.
 //

@@ -4219,6 +4219,267 @@ widenPanelBF16_loop:
 	VZEROUPPER
 	RET
 
+// func multiplyInt8x16(k int, a *float32, b *int8, stride int, scales *float32, scaleStride int, c *float32, add int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·multiplyInt8x16(SB), NOSPLIT, $0-64
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    scales+32(FP), BX
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (BX), Y1
+	VXORPS  Y2, Y2, Y2
+	VMOVUPS 32(BX), Y3
+	SUBQ    $0x04, AX
+	JLT     multiplyInt8x16_rest
+
+multiplyInt8x16_many:
+	PREFETCHT0   1024(DX)
+	VBROADCASTSS (CX), Y4
+	VPMOVSXBD    (DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVSXBD    8(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 4(CX), Y4
+	VPMOVSXBD    16(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVSXBD    24(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 8(CX), Y4
+	VPMOVSXBD    32(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVSXBD    40(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 12(CX), Y4
+	VPMOVSXBD    48(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVSXBD    56(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	ADDQ         $0x10, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x04, AX
+	JGE          multiplyInt8x16_many
+
+multiplyInt8x16_rest:
+	ADDQ $0x04, AX
+	JLE  multiplyInt8x16_done
+
+multiplyInt8x16_one:
+	VBROADCASTSS (CX), Y4
+	VPMOVSXBD    (DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VPMOVSXBD    8(DX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	ADDQ         $0x04, CX
+	ADDQ         $0x10, DX
+	DECQ         AX
+	JNZ          multiplyInt8x16_one
+
+multiplyInt8x16_done:
+	MOVQ   c+48(FP), AX
+	MOVQ   add+56(FP), CX
+	TESTQ  CX, CX
+	JZ     multiplyInt8x16_store
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y2, Y2
+
+multiplyInt8x16_store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func multiplyInt8x32(k int, a *float32, b *int8, stride int, scales *float32, scaleStride int, c *float32, add int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·multiplyInt8x32(SB), NOSPLIT, $0-64
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    scales+32(FP), BX
+	MOVQ    stride+24(FP), SI
+	ADDQ    DX, SI
+	MOVQ    scaleStride+40(FP), DI
+	ADDQ    BX, DI
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (BX), Y1
+	VXORPS  Y2, Y2, Y2
+	VMOVUPS 32(BX), Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVUPS (DI), Y5
+	VXORPS  Y6, Y6, Y6
+	VMOVUPS 32(DI), Y7
+	SUBQ    $0x04, AX
+	JLT     multiplyInt8x32_rest
+
+multiplyInt8x32_many:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1024(SI)
+	VBROADCASTSS (CX), Y8
+	VPMOVSXBD    (DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VPMOVSXBD    8(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VPMOVSXBD    (SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VPMOVSXBD    8(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+	VBROADCASTSS 4(CX), Y8
+	VPMOVSXBD    16(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VPMOVSXBD    24(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VPMOVSXBD    16(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VPMOVSXBD    24(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+	VBROADCASTSS 8(CX), Y8
+	VPMOVSXBD    32(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VPMOVSXBD    40(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VPMOVSXBD    32(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VPMOVSXBD    40(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+	VBROADCASTSS 12(CX), Y8
+	VPMOVSXBD    48(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VPMOVSXBD    56(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VPMOVSXBD    48(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VPMOVSXBD    56(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+	ADDQ         $0x10, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, SI
+	SUBQ         $0x04, AX
+	JGE          multiplyInt8x32_many
+
+multiplyInt8x32_rest:
+	ADDQ $0x04, AX
+	JLE  multiplyInt8x32_done
+
+multiplyInt8x32_one:
+	VBROADCASTSS (CX), Y8
+	VPMOVSXBD    (DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VPMOVSXBD    8(DX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VPMOVSXBD    (SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VPMOVSXBD    8(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+	ADDQ         $0x04, CX
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, SI
+	DECQ         AX
+	JNZ          multiplyInt8x32_one
+
+multiplyInt8x32_done:
+	MOVQ   c+48(FP), AX
+	MOVQ   add+56(FP), CX
+	TESTQ  CX, CX
+	JZ     multiplyInt8x32_store
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y2, Y2
+	VADDPS 64(AX), Y4, Y4
+	VADDPS 96(AX), Y6, Y6
+
+multiplyInt8x32_store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	VZEROUPPER
+	RET
+
+// func widenInt8Panel(dst *float32, b *int8, scales *float32, k int)
+// Requires: AVX, AVX2
+TEXT ·widenInt8Panel(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    b+8(FP), CX
+	MOVQ    scales+16(FP), DX
+	MOVQ    k+24(FP), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+
+widenInt8Panel_loop:
+	VPMOVSXBD (CX), Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, (AX)
+	VPMOVSXBD 8(CX), Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y1, Y2, Y2
+	VMOVUPS   Y2, 32(AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x40, AX
+	DECQ      BX
+	JNZ       widenInt8Panel_loop
+	VZEROUPPER
+	RET
+
 // func multiplyStored1x32F32(k int, a *float32, lda int, w *byte, lds int, ahead *byte, c *float32, ldc int, add int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·multiplyStored1x32F32(SB), NOSPLIT, $0-72

@@ -29,6 +29,9 @@ func main() {
 	widenPanel("widenPanelF32", 4, loadF32)
 	widenPanel("widenPanelF16", 2, loadF16)
 	widenPanel("widenPanelBF16", 2, loadBF16)
+	multiplyInt8(1)
+	multiplyInt8(2)
+	widenInt8Panel()
 	for _, w := range words {
 		multiplyStored(1, 4, w)
 		multiplyStored(2, 2, w)
