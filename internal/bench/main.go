@@ -34,13 +34,20 @@ func main() {
 	flag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
 	flag.BoolVar(&o.prefix, "prefix", false, "what the prefix cache saves of a nano iteration, instead of the table")
 	flag.IntVar(&o.pairs, "pairs", 40, "`pairs` of the iteration, with -prefix")
+	flag.BoolVar(&o.models, "models", false, "shapes of published models, instead of config S")
+	flag.StringVar(&o.shape, "shape", "", "only the shape of this `name`, 135M or 0.5B, with -models")
+	flag.StringVar(&o.dtypes, "dtypes", "float32", "`types` of the peer's weights, float32 and bfloat16, with -models")
+	flag.StringVar(&o.dir, "dir", "", "`directory` for the weights of -models (default that of temporary files)")
 	flag.Parse()
 	if o.cpu {
 		o.threads = 1
 	}
 	do := run
-	if o.prefix {
+	switch {
+	case o.prefix:
 		do = func(o options) error { return prefix(o, os.Stdout) }
+	case o.models:
+		do = func(o options) error { return models(o, os.Stdout) }
 	}
 	if err := do(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -55,6 +62,9 @@ type options struct {
 	only, python    string
 	prefix          bool
 	pairs           int
+
+	models             bool
+	shape, dtypes, dir string
 }
 
 func run(o options) error {

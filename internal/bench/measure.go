@@ -24,6 +24,16 @@ const (
 
 // measure takes one number in this process: "train 3" is the speed of three steps.
 func measure(words []string) (float64, error) {
+	switch words[0] {
+	case "model":
+		return measureModel(words[1:])
+	case "write":
+		s, err := shapeOf(words[1])
+		if err != nil {
+			return 0, err
+		}
+		return 0, s.write(os.Getenv(directoryVariable))
+	}
 	var n []int
 	for _, w := range words[1:] {
 		i, err := strconv.Atoi(w)
@@ -45,6 +55,8 @@ func measure(words []string) (float64, error) {
 		return forward(pool, n[0])
 	case "decode":
 		return decode(pool, n[0], n[1])
+	case "stream":
+		return stream(pool), nil
 	case "sgemm":
 		return sgemm(pool, n[0], n[1], n[2], false), nil
 	case "sgemm-packed":

@@ -1,4 +1,4 @@
-"""The peer of stargate's engine: config S in eager PyTorch, one measurement a process.
+"""The peer of stargate's engine: the same shapes in eager PyTorch, one measurement a process.
 
     python3 internal/bench/peer_torch.py version
     python3 internal/bench/peer_torch.py train [steps]          prints tokens per second
@@ -6,8 +6,16 @@
     python3 internal/bench/peer_torch.py decode BATCH [runs]
     python3 internal/bench/peer_torch.py sgemm M K N            prints GFLOP/s of OpenBLAS
 
-PEER_THREADS is the number of threads (2); PEER_CLOCK=cpu counts the processor's time and
-not the wall's. Package bench runs this in turns with stargate's engine. What a newer PyTorch
+and of shapes with many parameters, tokens per second of the median step
+
+    python3 internal/bench/peer_torch.py prefill [times]        one prompt
+    python3 internal/bench/peer_torch.py score [times]          log-probabilities of a batch
+    python3 internal/bench/peer_torch.py steps BATCH [steps]    continuation of a batch
+    python3 internal/bench/peer_torch.py lora [steps]           rank 16 on every projection
+    python3 internal/bench/peer_torch.py whole [steps]          a train step of all weights
+
+PEER_SHAPE is S, 135M or 0.5B; PEER_DTYPE is float32 or bfloat16. PEER_THREADS is the number
+of threads (2); PEER_CLOCK=cpu counts the processor's time and not the wall's. Package bench runs this in turns with stargate's engine. What a newer PyTorch
 has (scaled_dot_product_attention) is used where it is there.
 """
 import ctypes
@@ -21,8 +29,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", THREADS)
 
 clock = time.process_time if os.environ.get("PEER_CLOCK") == "cpu" else time.perf_counter
 
-VOCAB, DIM, LAYERS, HEADS, KV_HEADS, FFN, LENGTH, BATCH = 2048, 256, 6, 8, 4, 688, 256, 16
+VOCAB, DIM, LAYERS, HEADS, KV_HEADS, FFN, BATCH, TIED, BIAS = {
+    "S": (2048, 256, 6, 8, 4, 688, 16, False, False),
+    "135M": (49152, 576, 30, 9, 3, 1536, 4, True, False),
+    "0.5B": (151936, 896, 24, 14, 2, 4864, 4, True, True),
+}[os.environ.get("PEER_SHAPE", "S")]
+DTYPE = os.environ.get("PEER_DTYPE", "float32")
+LENGTH = 256
 HEAD = DIM // HEADS
+RANK = 16
 PROMPT = 64  # tokens of a sequence before it is continued to LENGTH
 
 
@@ -72,7 +87,8 @@ def model():
     torch.manual_seed(0)
     inverse = 10000.0 ** (-torch.arange(0, HEAD, 2) / HEAD)
     angle = torch.outer(torch.arange(LENGTH).float(), inverse).repeat(1, 2)
-    cos, sin = angle.cos(), angle.sin()
+    dtype = getattr(torch, DTYPE)
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
     fused = hasattr(F, "scaled_dot_product_attention")
 
     class Norm(nn.Module):
@@ -81,7 +97,8 @@ def model():
             self.weight = nn.Parameter(torch.ones(DIM))
 
         def forward(self, x):
-            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
+            wide = x.float()  # the same x in float32
+            return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5)).to(x.dtype) * self.weight
 
     def rotate(x, start):
         n = x.shape[2]
@@ -91,10 +108,10 @@ def model():
     class Layer(nn.Module):
         def __init__(self):
             super().__init__()
-            linear = lambda i, o: nn.Linear(i, o, bias=False)
+            linear = lambda i, o, bias=False: nn.Linear(i, o, bias=bias)
             self.norm1, self.norm2 = Norm(), Norm()
-            self.q, self.o = linear(DIM, DIM), linear(DIM, DIM)
-            self.k, self.v = linear(DIM, KV_HEADS * HEAD), linear(DIM, KV_HEADS * HEAD)
+            self.q, self.o = linear(DIM, DIM, BIAS), linear(DIM, DIM)
+            self.k, self.v = linear(DIM, KV_HEADS * HEAD, BIAS), linear(DIM, KV_HEADS * HEAD, BIAS)
             self.gate, self.up, self.down = linear(DIM, FFN), linear(DIM, FFN), linear(FFN, DIM)
 
         def attend(self, q, k, v, mask):
@@ -131,6 +148,8 @@ def model():
             self.embed = nn.Embedding(VOCAB, DIM)
             self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
             self.norm, self.head = Norm(), nn.Linear(DIM, VOCAB, bias=False)
+            if TIED:
+                self.head.weight = self.embed.weight
             for p in self.parameters():
                 if p.dim() > 1:
                     nn.init.normal_(p, std=0.02)
@@ -141,8 +160,29 @@ def model():
                 x = layer(x, mask, caches[i] if caches else None, start)
             return self.head(self.norm(x))
 
-    mask = torch.full((LENGTH, LENGTH), float("-inf")).triu(1)
-    return torch, Model(), mask
+    mask = torch.full((LENGTH, LENGTH), float("-inf"), dtype=dtype).triu(1)
+    return torch, Model().to(dtype), mask
+
+
+def add_low_rank(torch, m):
+    """Freezes m and gives every projection a trained update B A (Hu et al., 2021)."""
+    from torch import nn
+
+    class LowRank(nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base = base
+            self.a = nn.Parameter(torch.randn(RANK, base.in_features).to(base.weight.dtype) * 0.02)
+            self.b = nn.Parameter(torch.zeros(base.out_features, RANK, dtype=base.weight.dtype))
+
+        def forward(self, x):
+            return self.base(x) + x @ self.a.T @ self.b.T * 2.0
+
+    m.requires_grad_(False)
+    for layer in m.layers:
+        for name in ("q", "k", "v", "o", "gate", "up", "down"):
+            setattr(layer, name, LowRank(getattr(layer, name)))
+    return [p for p in m.parameters() if p.requires_grad]
 
 
 def rate(f, times, tokens):
@@ -194,6 +234,76 @@ def decode(batch, runs):
     return runs * batch * (LENGTH - PROMPT) / spent
 
 
+def median_rate(f, times, tokens):
+    f()
+    spent = []
+    for _ in range(times):
+        start = clock()
+        f()
+        spent.append(clock() - start)
+    spent.sort()
+    return tokens / ((spent[(times - 1) // 2] + spent[times // 2]) / 2)
+
+
+def prefill(times):
+    torch, m, mask = model()
+    ids = torch.randint(0, VOCAB, (1, LENGTH))
+    with torch.no_grad():
+
+        def read():
+            x = m.embed(ids)
+            for layer in m.layers:
+                x = layer(x, mask, None, 0)
+            return m.head(m.norm(x[:, -1]))
+
+        return median_rate(read, times, LENGTH)
+
+
+def score(times):
+    torch, m, mask = model()
+    ids, targets = torch.randint(0, VOCAB, (2, BATCH, LENGTH))
+    with torch.no_grad():
+        return median_rate(lambda: m(ids, mask).float().log_softmax(-1).gather(-1, targets[..., None]), times, BATCH * LENGTH)
+
+
+def steps(batch, count):
+    torch, m, mask = model()
+    with torch.no_grad():
+        caches = [torch.zeros(2, batch, KV_HEADS, LENGTH, HEAD, dtype=mask.dtype) for _ in range(LAYERS)]
+        prompt = torch.randint(0, VOCAB, (batch, PROMPT))
+        state = [m(prompt, mask[:PROMPT, :PROMPT], caches)[:, -1], PROMPT]
+
+        def step():
+            state[0] = m(state[0].argmax(-1, keepdim=True), None, caches, state[1])[:, -1]
+            state[1] += 1
+
+        return median_rate(step, count, batch)
+
+
+def train_median(count, low_rank):
+    torch, m, mask = model()
+    trained = add_low_rank(torch, m) if low_rank else list(m.parameters())
+    ids, targets = torch.randint(0, VOCAB, (2, BATCH, LENGTH))
+    opt = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.01)
+
+    def step():
+        loss = torch.nn.functional.cross_entropy(m(ids, mask).view(-1, VOCAB).float(), targets.view(-1))
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        opt.step()
+        return loss.item()
+
+    return median_rate(step, count, BATCH * LENGTH)
+
+
+def lora(count):
+    return train_median(count, True)
+
+
+def whole(count):
+    return train_median(count, False)
+
+
 def version():
     import torch
 
@@ -206,4 +316,5 @@ def version():
 
 
 what, numbers = sys.argv[1], [int(a) for a in sys.argv[2:]]
-print({"version": version, "train": train, "forward": forward, "decode": decode, "sgemm": sgemm}[what](*numbers))
+measures = (version, train, forward, decode, sgemm, prefill, score, steps, lora, whole)
+print({f.__name__: f for f in measures}[what](*numbers))

@@ -59,10 +59,13 @@ func newSides(o options) (*sides, error) {
 		}
 	}
 	s.all = append(s.all, side{"PyTorch", python()},
-		side{"PyTorch, tuned", python("MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_TOP_PAD_=268435456", "OMP_WAIT_POLICY=passive")})
+		side{"PyTorch, tuned", python(tuned...)})
 	s.blas = &side{"OpenBLAS", python()}
 	return s, nil
 }
+
+// tuned is the environment of the tuned peer.
+var tuned = []string{"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_TOP_PAD_=268435456", "OMP_WAIT_POLICY=passive"}
 
 // version is that of the peer, "" where there is none.
 func (s *sides) version() string {
