@@ -216,12 +216,12 @@ func swiGLUGrad(dh, gate, up []float32) {
 	swiGLUGradAVX(&dh[0], &gate[0], &up[0], len(dh))
 }
 
-func rotate(a, b, cos, sin []float32, sign float32) {
+func rotate(x, cos, sin []float32, n, heads, headDim int, sign float32) {
 	if !fast {
-		rotateRef(a, b, cos, sin, sign)
+		rotateHeads(x, cos, sin, n, heads, headDim, sign)
 		return
 	}
-	rotateAVX(&a[0], &b[0], &cos[0], &sin[0], len(a), sign)
+	rotateAVX(&x[0], &cos[0], &sin[0], n, heads, headDim/2, sign)
 }
 
 func adamWStep(p, g, m, v []float32, k *adamW) {

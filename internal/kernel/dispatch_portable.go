@@ -37,9 +37,11 @@ func normGradWeight(dw, dy, x, w []float32, r float32) float32 {
 func normGradInput(dx, dy, x, w []float32, r, c float32) { normGradInputRef(dx, dy, x, w, r, c) }
 func swiGLU(h, gate, up []float32)                       { swiGLURef(h, gate, up) }
 func swiGLUGrad(dh, gate, up []float32)                  { swiGLUGradRef(dh, gate, up) }
-func rotate(a, b, cos, sin []float32, sign float32)      { rotateRef(a, b, cos, sin, sign) }
-func adamWStep(p, g, m, v []float32, k *adamW)           { adamWRef(p, g, m, v, *k) }
-func sumSquares(x []float32) float64                     { return sumSquaresRef(x) }
+func rotate(x, cos, sin []float32, n, heads, headDim int, sign float32) {
+	rotateHeads(x, cos, sin, n, heads, headDim, sign)
+}
+func adamWStep(p, g, m, v []float32, k *adamW) { adamWRef(p, g, m, v, *k) }
+func sumSquares(x []float32) float64           { return sumSquaresRef(x) }
 
 func multiplyStored(_ []float32, _ int, _ []float32, _ int, _ *Stored, _ int, _ bool, p0, _ int) int {
 	return p0

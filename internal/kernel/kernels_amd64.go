@@ -307,7 +307,7 @@ func swiGLUAVX(h *float32, gate *float32, up *float32, n int)
 func swiGLUGradAVX(dh *float32, gate *float32, up *float32, n int)
 
 //go:noescape
-func rotateAVX(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
+func rotateAVX(x *float32, cos *float32, sin *float32, n int, heads int, half int, sign float32)
 
 //go:noescape
 func adamWAVX(p *float32, grad *float32, m *float32, v *float32, n int, constants *float32)

@@ -12215,33 +12215,42 @@ swiGLUGrad_loop:
 	VZEROUPPER
 	RET
 
-// func rotateAVX(a *float32, b *float32, cos *float32, sin *float32, n int, sign float32)
+// func rotateAVX(x *float32, cos *float32, sin *float32, n int, heads int, half int, sign float32)
 // Requires: AVX, FMA3
-TEXT ·rotateAVX(SB), NOSPLIT, $0-44
-	MOVQ         a+0(FP), AX
-	MOVQ         b+8(FP), CX
-	MOVQ         cos+16(FP), DX
-	MOVQ         sin+24(FP), BX
-	MOVQ         n+32(FP), SI
-	VBROADCASTSS sign+40(FP), Y0
+TEXT ·rotateAVX(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         heads+32(FP), CX
+	MOVQ         half+40(FP), DX
+	VBROADCASTSS sign+48(FP), Y0
+	SHLQ         $0x02, DX
+
+rotate_head:
+	MOVQ n+24(FP), DI
+	MOVQ cos+8(FP), R8
+	MOVQ sin+16(FP), R9
+	MOVQ AX, BX
+	LEAQ (AX)(DX*1), SI
+	LEAQ (AX)(DX*2), AX
 
 rotate_loop:
-	VMOVUPS     (AX), Y1
-	VMOVUPS     (CX), Y2
-	VMOVUPS     (DX), Y3
-	VMULPS      (BX), Y0, Y4
+	VMOVUPS     (BX), Y1
+	VMOVUPS     (SI), Y2
+	VMOVUPS     (R8), Y3
+	VMULPS      (R9), Y0, Y4
 	VMULPS      Y2, Y4, Y5
 	VFMSUB231PS Y1, Y3, Y5
 	VMULPS      Y1, Y4, Y1
 	VFMADD231PS Y2, Y3, Y1
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y1, (CX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
+	VMOVUPS     Y5, (BX)
+	VMOVUPS     Y1, (SI)
 	ADDQ        $0x20, BX
-	SUBQ        $0x08, SI
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R8
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, DI
 	JNZ         rotate_loop
+	DECQ        CX
+	JNZ         rotate_head
 	VZEROUPPER
 	RET
 

@@ -131,13 +131,20 @@ func SwiGLUBackward(dh, gate, up []float32) {
 // Rotate turns the two halves of each head by angles given as cos and sin (headDim/2
 // each), in place: rotary positions in Hugging Face's half-split layout. sign -1 turns back.
 func Rotate(x []float32, cos, sin []float32, heads, headDim int, sign float32) {
+	if heads == 0 {
+		return
+	}
 	half := headDim / 2
 	n := half &^ (lanes - 1)
+	if n > 0 {
+		_, _, _ = x[(heads-1)*headDim+2*half-1], cos[n-1], sin[n-1] // assembly checks no bounds
+		rotate(x, cos, sin, n, heads, headDim, sign)
+	}
+	if n == half {
+		return
+	}
 	for h := range heads {
 		a, b := x[h*headDim:][:half], x[h*headDim+half:][:half]
-		if n > 0 {
-			rotate(a[:n], b[:n], cos[:n], sin[:n], sign)
-		}
 		rotateRef(a[n:], b[n:], cos[n:half], sin[n:half], sign)
 	}
 }

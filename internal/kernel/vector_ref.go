@@ -102,6 +102,14 @@ func swiGLUGradRef(dh, gate, up []float32) {
 	}
 }
 
+// rotateHeads turns the first n of each half of each head.
+func rotateHeads(x, cos, sin []float32, n, heads, headDim int, sign float32) {
+	for h := range heads {
+		a, b := x[h*headDim:][:n], x[h*headDim+headDim/2:][:n]
+		rotateRef(a, b, cos[:n], sin[:n], sign)
+	}
+}
+
 func rotateRef(a, b, cos, sin []float32, sign float32) {
 	for i := range a {
 		x, y, s := a[i], b[i], sign*sin[i]

@@ -64,12 +64,10 @@ func (t *Trainer) eachHead(batch []span, layer int, fn func(w *attention, s span
 	})
 }
 
-// attentionForward rotates queries and keys of l.qkv in place and writes l.heads.
+// attentionForward writes l.heads from l.qkv.
 func (t *Trainer) attentionForward(batch []span, layer int, l *layerActivations) {
 	t.eachHead(batch, layer, func(w *attention, s span, a attentionShape) {
-		qkv := l.qkv[s.start*a.qkv:]
-		t.rotate(qkv, len(s.tokens), a, 1)
-		w.forward(l.heads[s.start*a.out:], qkv, len(s.tokens), a)
+		w.forward(l.heads[s.start*a.out:], l.qkv[s.start*a.qkv:], len(s.tokens), a)
 	})
 }
 
@@ -78,16 +76,16 @@ func (t *Trainer) attentionBackward(batch []span, layer int, l *layerActivations
 	t.eachHead(batch, layer, func(w *attention, s span, a attentionShape) {
 		qkv := l.qkv[s.start*a.qkv:]
 		w.backward(qkv, t.act.dheads[s.start*a.out:], len(s.tokens), a)
-		t.rotate(qkv, len(s.tokens), a, -1)
+		t.rotateBack(qkv, len(s.tokens), a)
 	})
 }
 
-// rotate applies rotary positions to the task's queries and key.
-func (t *Trainer) rotate(qkv []float32, n int, a attentionShape, sign float32) {
+// rotateBack makes of the gradient of the task's rotated queries and key that of those before.
+func (t *Trainer) rotateBack(qkv []float32, n int, a attentionShape) {
 	for pos := range n {
 		row := qkv[pos*a.qkv:]
-		t.rope.apply(row[a.q:a.q+a.group*a.headDim], a.group, a.headDim, pos, sign)
-		t.rope.apply(row[a.k:a.k+a.headDim], 1, a.headDim, pos, sign)
+		t.rope.apply(row[a.q:a.q+a.group*a.headDim], a.group, a.headDim, pos, -1)
+		t.rope.apply(row[a.k:a.k+a.headDim], 1, a.headDim, pos, -1)
 	}
 }
 

@@ -27,6 +27,7 @@ type Trainer struct {
 	rope     *rope
 	act      activations
 	attn     []attention // scratch, one per worker
+	cuts     []int       // of eachRowsAlone
 	dropping bool        // in this run
 
 	recompute bool

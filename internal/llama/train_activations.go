@@ -4,11 +4,12 @@ package llama
 // scratch of both. Attention weights are not kept: backward computes them again, which
 // costs a few per cent of time and saves memory quadratic in the length.
 type activations struct {
-	rows    int
-	tokens  []int32            // (N)
-	rowName []uint64           // (N) of dropout masks
-	layers  []layerActivations // one when only the loss is wanted
-	last    []float32          // (N, D) output of the last layer
+	rows      int
+	tokens    []int32            // (N)
+	positions []int32            // (N) in their sequences
+	rowName   []uint64           // (N) of dropout masks
+	layers    []layerActivations // one when only the loss is wanted
+	last      []float32          // (N, D) output of the last layer
 
 	// Gradients flowing back.
 	dx      []float32 // (N, D) of a layer's output, then of its input
@@ -68,7 +69,12 @@ func chunkRows(vocab int) int { return min(max(1<<20/vocab, 256), microbatchRows
 func (t *Trainer) prepare(batch []span, gradient bool) {
 	c, a, n := t.model.Config, &t.act, rowsOf(batch)
 	a.rows = n
-	a.tokens = grow(a.tokens, n)
+	a.tokens, a.positions = grow(a.tokens, n), grow(a.positions, n)
+	for _, s := range batch {
+		for i := range s.tokens {
+			a.positions[s.start+i] = int32(i)
+		}
+	}
 	layers := 1
 	if gradient {
 		layers = c.NumHiddenLayers

@@ -39,6 +39,24 @@ func (t *Trainer) eachRows(n int, fn func(worker, lo, hi int)) {
 	t.each((n+size-1)/size, func(worker, task int) { fn(worker, task*size, min((task+1)*size, n)) })
 }
 
+// eachRowsAlone is eachRows for steps that compute each row alone, so that it does not matter how
+// rows are divided: towards the end there are fewer of them in a task, and no worker waits long
+// for the last one.
+func (t *Trainer) eachRowsAlone(n int, fn func(worker, lo, hi int)) {
+	if t.weights.head.stored != nil {
+		t.eachRows(n, fn)
+		return
+	}
+	const tile = 6 // rows of the kernel's
+	t.cuts = append(t.cuts[:0], 0)
+	for at := 0; at < n; {
+		size := (n - at) / (2 * t.pool.Workers()) / tile * tile
+		at = min(at+min(max(size, 2*tile), rowBlock), n)
+		t.cuts = append(t.cuts, at)
+	}
+	t.each(len(t.cuts)-1, func(worker, task int) { fn(worker, t.cuts[task], t.cuts[task+1]) })
+}
+
 // forwardPass computes the decoder's layers on one microbatch. With keep, every layer's
 // activations stay for the backward pass. Only attention couples rows, so there are two
 // phases per layer: attention, and everything up to the next attention.
@@ -47,7 +65,7 @@ func (t *Trainer) forwardPass(batch []span, keep bool) {
 	for _, s := range batch {
 		copy(a.tokens[s.start:], s.tokens)
 	}
-	t.eachRows(a.rows, func(worker, lo, hi int) {
+	t.eachRowsAlone(a.rows, func(worker, lo, hi int) {
 		t.embedRows(a.layer(0, keep).x, lo, hi)
 		t.queriesKeysValues(0, a.layer(0, keep), worker, lo, hi)
 	})
@@ -57,7 +75,7 @@ func (t *Trainer) forwardPass(batch []span, keep bool) {
 			next = a.layer(i+1, keep).x
 		}
 		t.attentionForward(batch, i, l)
-		t.eachRows(a.rows, func(worker, lo, hi int) {
+		t.eachRowsAlone(a.rows, func(worker, lo, hi int) {
 			t.feedForward(i, l, next, worker, lo, hi)
 			if i+1 < layers {
 				t.queriesKeysValues(i+1, a.layer(i+1, keep), worker, lo, hi)
@@ -84,7 +102,7 @@ func (t *Trainer) multiply(w *weight, worker int, y []float32, ldy int, x []floa
 }
 
 // queriesKeysValues computes qkv = RMSNorm(x) QKVᵀ + bias for rows [lo, hi), with heads normalised where
-// the family does.
+// the family does, and rotates queries and keys.
 func (t *Trainer) queriesKeysValues(layer int, l *layerActivations, worker, lo, hi int) {
 	c, w := t.model.Config, &t.model.Layers[layer]
 	d, eps := c.HiddenSize, float32(c.RMSNormEps)
@@ -95,6 +113,10 @@ func (t *Trainer) queriesKeysValues(layer int, l *layerActivations, worker, lo, 
 	addBias(l.qkv, w.QKVBias, lo, hi)
 	if w.QNorm != nil {
 		t.normHeads(layer, l, lo, hi)
+	}
+	heads := c.NumAttentionHeads + c.NumKeyValueHeads
+	for i := lo; i < hi; i++ {
+		t.rope.apply(l.qkv[i*c.qkv():][:heads*c.HeadDim], heads, c.HeadDim, int(t.act.positions[i]), 1)
 	}
 }
 

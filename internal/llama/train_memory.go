@@ -15,9 +15,9 @@ func (t *Trainer) Recompute(on bool) {
 
 // activate computes layer i's activations again, from its input.
 func (t *Trainer) activate(batch []span, i int, l *layerActivations) {
-	t.eachRows(t.act.rows, func(worker, lo, hi int) { t.queriesKeysValues(i, l, worker, lo, hi) })
+	t.eachRowsAlone(t.act.rows, func(worker, lo, hi int) { t.queriesKeysValues(i, l, worker, lo, hi) })
 	t.attentionForward(batch, i, l)
-	t.eachRows(t.act.rows, func(worker, lo, hi int) { t.feedForward(i, l, nil, worker, lo, hi) })
+	t.eachRowsAlone(t.act.rows, func(worker, lo, hi int) { t.feedForward(i, l, nil, worker, lo, hi) })
 }
 
 // RoundWeights makes products read the matrices rounded to bf16, from a copy of two bytes per

@@ -338,10 +338,17 @@ func swiGLUGrad() {
 }
 
 func rotate() {
-	TEXT("rotateAVX", NOSPLIT, "func(a, b, cos, sin *float32, n int, sign float32)")
+	TEXT("rotateAVX", NOSPLIT, "func(x, cos, sin *float32, n, heads, half int, sign float32)")
 	Pragma("noescape")
-	a, b, cos, sin, n := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("cos"), GP64()), Load(Param("sin"), GP64()), Load(Param("n"), GP64())
+	x, heads, half := Load(Param("x"), GP64()), Load(Param("heads"), GP64()), Load(Param("half"), GP64())
 	sign := broadcast("sign")
+	SHLQ(Imm(2), half) // in bytes
+	Label("rotate_head")
+	a, b, n := GP64(), GP64(), Load(Param("n"), GP64())
+	cos, sin := Load(Param("cos"), GP64()), Load(Param("sin"), GP64())
+	MOVQ(x, a)
+	LEAQ(Mem{Base: x, Index: half, Scale: 1}, b)
+	LEAQ(Mem{Base: x, Index: half, Scale: 2}, x)
 	each("rotate", n, []Register{a, b, cos, sin}, func() {
 		x, y, c, s, u, v := YMM(), YMM(), YMM(), YMM(), YMM(), YMM()
 		VMOVUPS(Mem{Base: a}, x)
@@ -355,6 +362,8 @@ func rotate() {
 		VMOVUPS(u, Mem{Base: a})
 		VMOVUPS(v, Mem{Base: b})
 	})
+	DECQ(heads)
+	JNZ(LabelRef("rotate_head"))
 	finish()
 }
 
