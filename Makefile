@@ -48,7 +48,7 @@ s3: ## the shards on a real S3 gateway
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	STARGATE_VERSITYGW=$(CURDIR)/bin/versitygw go test -count=1 ./ledger/shard
 
-temporal-dev: ## bin/temporal-dev, the Temporal server for tests of runs on a cluster: about 13 minutes of processor time, once
+temporal-dev: ## bin/temporal-dev, the Temporal server for tests of runs on a cluster: about 15 minutes of processor time, once
 	./tools/temporal-dev/build
 
 golden: ## rewrite golden files; look at the diff before committing

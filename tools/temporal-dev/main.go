@@ -95,21 +95,21 @@ func run(ctx context.Context, o options) (err error) {
 	if err := s.register(ctx, o.namespaces, o.attributes); err != nil {
 		return err
 	}
-	var failed <-chan error
+	var ended <-chan struct{}
 	if !o.uiOff {
 		u, err := startUI(o.ip, o.uiPort, s.address, o.namespaces[0])
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, u.Close()) }()
-		failed = u.failed
+		ended = u.ended
 		fmt.Printf("ui http://%s\n", u.address)
 	}
 	fmt.Printf("database %s\nready %s\n", s.database, s.address) // the last line: whoever waits for it finds all the rest
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-failed:
-		return fmt.Errorf("the UI: %w", err)
+	case <-ended:
+		return errors.New("the UI ended by itself")
 	}
 }

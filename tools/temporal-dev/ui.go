@@ -1,20 +1,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
-	"github.com/temporalio/ui-server/v2/server"
+	uiserver "github.com/temporalio/ui-server/v2/server"
 	"github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
 )
 
 // ui is the web UI.
 type ui struct {
-	server  *server.Server
+	server  *uiserver.Server
 	address string
-	failed  chan error
+	ended   chan struct{}
+	err     error // after ended
 }
 
 // startUI starts the UI of the server at frontend.
@@ -23,7 +26,7 @@ func startUI(ip string, port int, frontend, namespace string) (*ui, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ui-port %d: %w", port, err)
 	}
-	u := &ui{address: net.JoinHostPort(reachable(ip), strconv.Itoa(port)), failed: make(chan error, 1)}
+	u := &ui{address: net.JoinHostPort(reachable(ip), strconv.Itoa(port)), ended: make(chan struct{})}
 	cfg := &config.Config{
 		TemporalGRPCAddress: frontend, Host: ip, Port: port, EnableUI: true, DefaultNamespace: namespace, HideLogs: true,
 		CORS:             config.CORS{CookieInsecure: true},
@@ -32,13 +35,27 @@ func startUI(ip string, port int, frontend, namespace string) (*ui, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	u.server = server.NewServer(server_options.WithConfigProvider(cfg))
-	go func() { u.failed <- u.server.Start() }()
-	return u, nil
+	u.server = uiserver.NewServer(server_options.WithConfigProvider(cfg))
+	go func() {
+		u.err = u.server.Start()
+		close(u.ended)
+	}()
+	for {
+		c, err := net.Dial("tcp", u.address)
+		if err == nil {
+			return u, c.Close()
+		}
+		select {
+		case <-u.ended:
+			return nil, fmt.Errorf("the UI ended at its start: %w", errors.Join(u.err, err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Close stops the UI and waits until it has ended.
 func (u *ui) Close() error {
 	u.server.Stop()
-	return <-u.failed
+	<-u.ended
+	return u.err
 }
