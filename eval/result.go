@@ -170,10 +170,11 @@ type Training struct {
 	Model    string     `json:"model"`
 	Split    string     `json:"split"`
 	Examples int        `json:"examples"`
-	Loss     []float64  `json:"loss"`      // by optimiser step, nats per trained token
-	EvalLoss [2]float64 `json:"eval_loss"` // held-out, before and after
-	Relevant [2]float64 `json:"relevant"`  // share of relevant questions: all candidates, selected ones; -1 if not known
-	Margin   float64    `json:"margin"`    // nats between the best and the mean candidate
+	Loss     []float64  `json:"loss"`            // by optimiser step, nats per trained token
+	EvalLoss [2]float64 `json:"eval_loss"`       // held-out, before and after
+	Relevant [2]float64 `json:"relevant"`        // share of relevant questions: all candidates, selected ones; -1 if not known
+	Margin   float64    `json:"margin"`          // nats between the best and the mean candidate
+	Notes    []string   `json:"notes,omitempty"` // the trainer's, in sentences
 }
 
 // Shape is one of the paper's findings that should hold at any scale (PROTOCOL §8).

@@ -38,8 +38,10 @@ func evidenceOf(r *eval.Result) []evidence {
 			out = append(out, s)
 		}
 	}
-	if s := leftOutSection(r); len(s.Tables) > 0 {
-		out = append(out, s)
+	for _, s := range []evidence{leftOutSection(r), notesSection(r)} {
+		if len(s.Tables) > 0 {
+			out = append(out, s)
+		}
 	}
 	return out
 }

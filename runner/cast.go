@@ -87,7 +87,7 @@ func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
 		return err
 	}
 	s.models.open = append(s.models.open, m)
-	c.weights, c.questioner = m, seat{model: m, digest: m.Digest()}
+	c.weights, c.questioner = m, seat{player: Player{Local: modelDir}, model: m, digest: m.Digest()}
 	return nil
 }
 

@@ -47,6 +47,9 @@ func LoadExperiment(name string) (Experiment, error) {
 	if err := e.Algorithm.Validate(); err != nil {
 		return e, fmt.Errorf("experiment %s: %w", full, err)
 	}
+	if err := e.Trainer.validate(e.Algorithm.Tune); err != nil {
+		return e, fmt.Errorf("experiment %s: %w", full, err)
+	}
 	switch {
 	case e.Evaluation.WinPairs < 1:
 		return e, fmt.Errorf("experiment %s: evaluation: win_pairs is %d, want at least 1", full, e.Evaluation.WinPairs)

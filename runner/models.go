@@ -23,8 +23,9 @@ type models struct {
 	ledger  *ledger.Ledger
 	store   *shard.Store // nil: models stay in dir
 	open    []*local.Model
-	digests map[string]string // by name
-	run     string            // names the run's adapters on servers
+	digests map[string]string   // by name
+	notes   map[string][]string // of those who trained them, by name
+	run     string              // names the run's adapters on servers
 	servers []*remote.Client
 	loaded  []func(context.Context) error // take adapters from their servers again
 }

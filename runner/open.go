@@ -59,7 +59,7 @@ func open(ctx context.Context, o Options) (_ *session, err error) {
 		s.dir = filepath.Join("runs", defaultName(s.experiment.Name, o.Seed))
 	}
 	s.budget = remote.NewBudget(o.limits(s.experiment))
-	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}}
+	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}}
 	defer func() {
 		if err != nil {
 			s.close()

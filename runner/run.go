@@ -188,6 +188,7 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 			r.Dropped["example: "+string(stargate.TooLong)] += n
 		}
 		t := eval.Training{Model: fmt.Sprintf("m%d", it.N), Split: it.Split, Examples: it.Examples, EvalLoss: [2]float64{it.Log.EvalLossBase, it.Log.EvalLoss}, Margin: eval.Margin(it.Candidates)}
+		t.Notes = s.models.notes[t.Model]
 		for _, step := range it.Log.Steps {
 			t.Loss = append(t.Loss, step.Loss)
 		}

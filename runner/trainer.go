@@ -16,20 +16,52 @@ import (
 	"stargate/trainer"
 	"stargate/trainer/command"
 	"stargate/trainer/embedded"
+	"stargate/trainer/tinker"
 )
 
 // TrainerSpec says who fine-tunes. The zero value is the embedded engine on the questioner's
 // weights.
 type TrainerSpec struct {
 	Command *command.Config `yaml:"command" json:"command,omitempty"` // any program
-	Base    string          `yaml:"base" json:"base,omitempty"`       // directory of the base model's weights, where the questioner is on a server
+	Tinker  *TinkerSpec     `yaml:"tinker" json:"tinker,omitempty"`   // a server that speaks Tinker's protocol
+	// Base is the directory of the base model's weights, where the questioner is on a server. With
+	// tinker the weights may be missing: its tokenizer, template and config.json are enough.
+	Base string `yaml:"base" json:"base,omitempty"`
 	// AdaptersAt is the run's folder "models" as the questioner's servers see it, where they are
 	// other machines; adapters are loaded from there.
 	AdaptersAt string `yaml:"adapters_at" json:"-"`
 }
 
+// TinkerSpec says which Tinker server trains, and where its adapters speak.
+type TinkerSpec struct {
+	tinker.Config `yaml:",inline"`
+
+	// Sample has policies speak on the service that trained them. Else their adapters are
+	// downloaded, and the questioner's server loads them.
+	Sample bool `yaml:"sample,omitempty" json:"sample,omitempty"`
+}
+
+// validate says what cannot be trained, in words that name the field.
+func (t TrainerSpec) validate(h lm.Hyper) error {
+	switch {
+	case t.Command != nil && t.Tinker != nil:
+		return errors.New("trainer: give one of command and tinker")
+	case t.Tinker == nil:
+		return nil
+	case h.LoRA == nil:
+		return fmt.Errorf("trainer: %w (algorithm: {tune: {lora: {rank: 16, alpha: 32}}})", tinker.ErrNoAdapter)
+	}
+	if err := t.Tinker.Validate(); err != nil {
+		return fmt.Errorf("trainer: tinker: %w", err)
+	}
+	return nil
+}
+
 // identity is what can change a fine-tune's result.
 func (t TrainerSpec) identity() TrainerSpec {
+	if k := t.Tinker; k != nil {
+		t.Tinker = &TinkerSpec{Config: tinker.Config{Model: k.Model}, Sample: k.Sample}
+	}
 	if c := t.Command; c != nil {
 		t.Command = &command.Config{Template: c.Template, Options: c.Options, Processes: c.Processes, MicroBatch: c.MicroBatch, Precision: c.Precision}
 	}
@@ -40,16 +72,17 @@ func (t TrainerSpec) identity() TrainerSpec {
 type otherTrainer struct {
 	identity TrainerSpec
 	trainer  trainer.Trainer
-	base     string // directory
-	at       string // the models' directory as servers see it; "": as it is here
-	encoder  trainset.Encoder
+	sampler  *tinker.Trainer // policies speak where they were trained; nil: they do not
+	base     string          // directory
+	at       string          // the models' directory as servers see it; "": as it is here
+	text     *local.Text
 	context  int
 	models   *models
 }
 
 // open makes the trainer of a run; nil for the embedded one on the questioner's weights.
 func (t TrainerSpec) open(s *models, c *cast) (*otherTrainer, error) {
-	if t.Command == nil && t.Base == "" {
+	if t.Command == nil && t.Tinker == nil && t.Base == "" {
 		return nil, nil
 	}
 	o := &otherTrainer{identity: t.identity(), base: t.Base, at: t.AdaptersAt, models: s}
@@ -60,6 +93,14 @@ func (t TrainerSpec) open(s *models, c *cast) (*otherTrainer, error) {
 			return nil, fmt.Errorf("trainer: command: %w", err)
 		}
 		o.trainer = program
+	case t.Tinker != nil:
+		server, err := tinker.New(t.Tinker.Config)
+		if err != nil {
+			return nil, fmt.Errorf("trainer: %w", err)
+		}
+		if o.trainer = server; t.Tinker.Sample {
+			o.sampler = server
+		}
 	default:
 		o.trainer = &embedded.Trainer{Every: checkpointEvery, Options: local.Options{Engine: s.engine}}
 	}
@@ -75,11 +116,10 @@ func (t TrainerSpec) open(s *models, c *cast) (*otherTrainer, error) {
 			return nil, err
 		}
 	}
-	text, err := local.OpenText(o.base)
-	if err != nil {
+	var err error
+	if o.text, err = local.OpenText(o.base); err != nil {
 		return nil, fmt.Errorf("trainer: base: %w", err)
 	}
-	o.encoder = text
 	o.context, err = contextOf(o.base)
 	return o, err
 }
@@ -146,7 +186,7 @@ func (s *models) builtIn() (string, error) {
 }
 
 func (o *otherTrainer) train(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
-	set, err := trainset.New(o.encoder, examples, o.context, h.HeldOut, h.Seed)
+	set, err := trainset.New(o.text, examples, o.context, h.HeldOut, h.Seed)
 	if err != nil {
 		return tuned{}, err
 	}
@@ -154,7 +194,7 @@ func (o *otherTrainer) train(ctx context.Context, name, dir string, examples []l
 	if err != nil {
 		return tuned{}, err
 	}
-	return tuned{Digest: r.Digest, Log: r.Log, Kind: string(r.Kind)}, nil
+	return tuned{Digest: r.Digest, Log: r.Log, Kind: string(r.Kind), Remote: r.Remote, Notes: r.Notes}, nil
 }
 
 // openTuned opens what the trainer made: here, beside the run's weights, or on the
@@ -163,6 +203,10 @@ func (o *otherTrainer) openTuned(ctx context.Context, b *base, name, dir string,
 	found, err := trainer.Digest(dir)
 	if err != nil {
 		return nil, "", err
+	}
+	if o.sampler != nil {
+		policy, err := o.sampler.Sampler(ctx, done.Remote, o.text, o.context)
+		return policy, found, err
 	}
 	adapter := dir
 	if done.Kind == string(trainer.Model) {

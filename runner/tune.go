@@ -41,7 +41,9 @@ func (s *models) base(c *cast, t TrainerSpec) (*base, error) {
 type tuned struct {
 	Digest string     `json:"digest"`
 	Log    lm.TuneLog `json:"log"`
-	Kind   string     `json:"kind,omitempty"` // of what another trainer made
+	Kind   string     `json:"kind,omitempty"`   // of what another trainer made
+	Remote string     `json:"remote,omitempty"` // where that trainer's server samples it
+	Notes  []string   `json:"notes,omitempty"`  // what a reader of the log should know
 }
 
 // A fine-tune that takes long keeps checkpoints beside the model it makes, until it is made.
@@ -86,7 +88,7 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	if found != done.Digest {
 		return fail(fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove the run directory and run again", dir, found, done.Digest))
 	}
-	b.models.digests[name] = done.Digest
+	b.models.digests[name], b.models.notes[name] = done.Digest, done.Notes
 	if err := b.models.link(name, dir); err != nil {
 		return fail(err)
 	}

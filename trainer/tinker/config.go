@@ -20,6 +20,8 @@ type Config struct {
 	Retries   int           `yaml:"retries,omitempty"`    // how often training goes back to a checkpoint when the server lost something (default 3; negative: never)
 	Patience  time.Duration `yaml:"patience,omitempty"`   // with a server that is away or overloaded (default 10 minutes)
 	Stall     time.Duration `yaml:"stall,omitempty"`      // a request that takes longer has failed (default 1 hour)
+
+	Concurrency int `yaml:"concurrency,omitempty"` // requests of a sampler in flight (default 64)
 }
 
 // Validate says what is wrong, in words that name the field.
@@ -34,8 +36,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("url is %q, want http://HOST:PORT or https://HOST", c.URL)
 	case c.Model == "":
 		return errors.New("model is missing: the base model's name on the server")
-	case c.SaveEvery < 0 || c.Examples < 0 || c.Patience < 0 || c.Stall < 0:
-		return errors.New("save_every, examples, patience and stall are numbers from 0")
+	case c.SaveEvery < 0 || c.Examples < 0 || c.Patience < 0 || c.Stall < 0 || c.Concurrency < 0:
+		return errors.New("save_every, examples, patience, stall and concurrency are numbers from 0")
 	}
 	return nil
 }
@@ -49,6 +51,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Retries == 0 {
 		c.Retries = 3
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 64
 	}
 	if c.Patience == 0 {
 		c.Patience = 10 * time.Minute

@@ -11,7 +11,7 @@
 // "try_again", means not yet. Requests of a model are numbered (seq_id), so that one sent twice
 // is done once. save_weights keeps weights and optimiser for load_weights, which is how a
 // training goes on in another session; save_weights_for_sampler makes the adapter that is
-// sampled from and downloaded.
+// sampled from and downloaded. asample draws from it ([Sampler]).
 //
 // The facts are from the source of the public client (tinker, d595dc2b, 2026-08-08) and of
 // SkyRL's server (a9564572, 2026-08-21).

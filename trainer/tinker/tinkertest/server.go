@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"net/http"
@@ -21,6 +23,7 @@ import (
 	"stargate/internal/llama"
 	"stargate/internal/lora"
 	"stargate/internal/optim"
+	"stargate/lm/local"
 )
 
 // Dialect is how a server differs from Tinker's own. The zero value does not.
@@ -59,6 +62,11 @@ type Server struct {
 	refuse      map[string]int // requests to refuse as overload, by route
 	count       int
 	Calls       map[string]int // requests that were done, by route; read it when nothing is under way
+
+	// Policy opens a sampler's adapter; nil: the server has no route asample.
+	Policy func(adapter fs.FS) (*local.Model, error)
+	opened map[string]*local.Model
+	ctx    context.Context // of the test
 }
 
 type request struct {
@@ -77,10 +85,14 @@ func New(t testing.TB, base *llama.Model, name string, d Dialect) *Server {
 			s.shapes = append(s.shapes, lora.Weight{Name: p.Name, Out: p.Shape[0], In: p.Shape[1]})
 		}
 	}
+	s.opened, s.ctx = map[string]*local.Model{}, t.Context()
 	h := httptest.NewServer(s)
 	s.URL = h.URL
 	t.Cleanup(func() {
 		h.Close()
+		for _, m := range s.opened {
+			m.Close()
+		}
 		s.pool.Close()
 	})
 	return s
@@ -208,8 +220,19 @@ type body struct {
 	Backward  lossRequest `json:"forward_backward_input"`
 	Forward   lossRequest `json:"forward_input"`
 	Path      string      `json:"path"`
-	Optimizer bool        `json:"optimizer"`
-	RequestID string      `json:"request_id"`
+	ModelPath string      `json:"model_path"`
+	Samples   int         `json:"num_samples"`
+	Prompt    modelInput  `json:"prompt"`
+	Sampling  struct {
+		MaxTokens   int     `json:"max_tokens"`
+		Seed        uint64  `json:"seed"`
+		Stop        []int32 `json:"stop"`
+		Temperature float64 `json:"temperature"`
+		TopK        int     `json:"top_k"`
+		TopP        float64 `json:"top_p"`
+	} `json:"sampling_params"`
+	Optimizer bool   `json:"optimizer"`
+	RequestID string `json:"request_id"`
 	Adam      struct {
 		Rate  float64 `json:"learning_rate"`
 		Beta1 float64 `json:"beta1"`
@@ -220,15 +243,17 @@ type body struct {
 	} `json:"adam_params"`
 }
 
+type modelInput struct {
+	Chunks []struct {
+		Type   string  `json:"type"`
+		Tokens []int32 `json:"tokens"`
+	} `json:"chunks"`
+}
+
 type lossRequest struct {
 	LossFn string `json:"loss_fn"`
 	Data   []struct {
-		Model struct {
-			Chunks []struct {
-				Type   string  `json:"type"`
-				Tokens []int32 `json:"tokens"`
-			} `json:"chunks"`
-		} `json:"model_input"`
+		Model  modelInput `json:"model_input"`
 		Inputs map[string]struct {
 			Data []float64 `json:"data"`
 		} `json:"loss_fn_inputs"`
@@ -281,6 +306,10 @@ func (s *Server) route(path string, b body) (any, error) {
 		return s.createModel(b)
 	case "retrieve_future":
 		return s.retrieve(b.RequestID)
+	case "asample":
+		if s.Policy != nil {
+			return s.sample(b)
+		}
 	}
 	do, ok := map[string]func(*model, body) (any, error){
 		"forward_backward": s.backward, "forward": s.forward, "optim_step": s.step, "save_weights": s.save, "load_weights": s.load,

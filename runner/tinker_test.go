@@ -1,0 +1,134 @@
+package runner
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"stargate/internal/llama"
+	"stargate/lm/local"
+	"stargate/nano"
+	"stargate/trainer/tinker/tinkertest"
+)
+
+const tinkerFile = `
+name: tinkered
+extends: nano
+%s
+trainer:
+  base: %q
+  tinker: {url: %q, model: org/nano, api_key_env: STARGATE_TEST_TINKER_KEY, sample: %t}
+data:
+  a: {tasks: 2, personas: 2}
+  b: {tasks: 2, personas: 2}
+  test: {tasks: 2, personas: 2}
+algorithm:
+  iterations: 2
+  samples: 2
+  max_turns: 2
+  tune: {epochs: 1, held_out: 0, lora: {rank: 4, alpha: 8}}
+evaluation: {win_pairs: 2}
+`
+
+// tinkerServer trains adapters on the built-in model, and samples from them.
+func tinkerServer(t *testing.T) (s *tinkertest.Server, dir string) {
+	t.Helper()
+	files, err := nano.ModelFS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := llama.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(t.TempDir(), "nano")
+	if err := os.CopyFS(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	m, err := local.OpenDir(dir, local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	t.Setenv("STARGATE_TEST_TINKER_KEY", "secret")
+	s = tinkertest.New(t, weights, "org/nano", tinkertest.Dialect{Key: "secret"})
+	s.Policy = func(adapter fs.FS) (*local.Model, error) { return m.OpenAdapter(adapter, 0) }
+	return s, dir
+}
+
+// A Tinker server trains, and the new policies speak on the questioner's server, each under a
+// name of its own; or on the service that trained them; or here. Repeated, the run trains
+// nothing again.
+func TestATinkerServerTrains(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains adapters six times")
+	}
+	for name, c := range map[string]struct {
+		questioner func(adapters string) string
+		sample     bool
+	}{
+		"adapters reach a model server": {func(adapters string) string {
+			url, _ := modelServer(t, "base", adapters)
+			return fmt.Sprintf("roles: {questioner: {url: %q, model: base}}", url)
+		}, false},
+		"policies are sampled from the service": {func(string) string { return "" }, true},
+		"adapters are opened here":              {func(string) string { return "" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, weights := tinkerServer(t)
+			file := filepath.Join(dir, "tinkered.yaml")
+			if err := os.WriteFile(file, fmt.Appendf(nil, tinkerFile, c.questioner(dir), weights, s.URL, c.sample), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			o := Options{Experiment: file, Out: filepath.Join(dir, "run"), Workers: 1}
+			out, err := Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range []string{"m1", "m2"} {
+				if _, err := os.Stat(filepath.Join(o.Out, "models", m, "adapter_config.json")); err != nil {
+					t.Errorf("%s: %v", m, err)
+				}
+			}
+			steps, samples := s.Calls["optim_step"], s.Calls["asample"]
+			if steps == 0 || (samples > 0) != c.sample {
+				t.Errorf("%d steps, %d samples", steps, samples)
+			}
+			for _, tr := range out.Result.Training {
+				if len(tr.Loss) == 0 || len(tr.Notes) != 1 || !strings.Contains(tr.Notes[0], "alpha 32") {
+					t.Errorf("%+v; want a curve, and a note on alpha", tr)
+				}
+			}
+			again, err := Run(t.Context(), o)
+			if err != nil || !reflect.DeepEqual(out.Result, again.Result) {
+				t.Errorf("repeated: %v, the same result %t", err, err == nil && reflect.DeepEqual(out.Result, again.Result))
+			}
+			if probes := map[bool]int{true: 2}[c.sample]; s.Calls["optim_step"] != steps || s.Calls["asample"] != samples+probes {
+				t.Errorf("repeated: %d further steps, %d further samples of which %d are probes", s.Calls["optim_step"]-steps, s.Calls["asample"]-samples, probes)
+			}
+		})
+	}
+}
+
+// What a Tinker server cannot train is refused before anything is spent.
+func TestTinkerSettingsAreChecked(t *testing.T) {
+	dir := t.TempDir()
+	for what, c := range map[string]struct{ text, want string }{
+		"all weights":  {"trainer: {tinker: {url: http://localhost:1, model: m}}", "lora"},
+		"no model":     {"trainer: {tinker: {url: http://localhost:1}}\nalgorithm: {tune: {lora: {rank: 4, alpha: 8}}}", "model is missing"},
+		"two trainers": {"trainer: {tinker: {url: http://localhost:1, model: m}, command: {template: trl}}", "one of command and tinker"},
+	} {
+		file := filepath.Join(dir, "x.yaml")
+		if err := os.WriteFile(file, []byte("name: x\nextends: nano\n"+c.text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadExperiment(file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want an error with %q", what, err, c.want)
+		}
+	}
+}
