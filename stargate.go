@@ -22,6 +22,10 @@ type Input struct {
 	A, B       Split       // T_A × U_A and T_B × U_B, with their gold responses
 	Observe    func(Event) // may be nil; called from several goroutines
 
+	// Watch, if not nil, is called when the pass of a pair begins, from several goroutines. The
+	// pass goes on with the context it returns, and the function it returns gets what came of it.
+	Watch func(ctx context.Context, n int, p Pair) (context.Context, func(best Candidates, sel []Selected, err error))
+
 	// Keep, if not nil, gets what an iteration chose, and the policy that asked, before anything
 	// is trained on it. Log, Examples and Policy are still empty.
 	Keep func(ctx context.Context, it *Iteration, by Questioner) error
@@ -77,6 +81,11 @@ func Loop[Policy, Chosen any](port Port[Policy, Chosen], iterations int) (Policy
 
 // Pass is what one pair goes through in iteration n. Pairs do not wait for each other.
 func (in Input) Pass(ctx context.Context, n int, policy Questioner, p Pair) (best Candidates, sel []Selected, err error) {
+	if in.Watch != nil {
+		var ended func(Candidates, []Selected, error)
+		ctx, ended = in.Watch(ctx, n, p)
+		defer func() { ended(best, sel, err) }()
+	}
 	sims, err := Simulate(ctx, in.Config, scope(n), policy, in.Roleplayer, p) // 3  {s_ij^c} ← Q_{η-1}(t_i, u_j)
 	if err != nil {
 		return best, nil, err

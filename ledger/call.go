@@ -33,7 +33,7 @@ type generator struct {
 
 func (g *generator) Generate(ctx context.Context, chat lm.Chat, s lm.Sampling) (lm.Completion, error) {
 	key := GenerateKey(g.source.model, chat, s)
-	r, err := g.call(ctx, key, func() (row, error) {
+	r, err := g.call(ctx, key, func(ctx context.Context) (row, error) {
 		c, err := g.inner.Generate(ctx, chat, s)
 		return rowOfCompletion(c), err
 	})
@@ -51,7 +51,7 @@ type scorer struct {
 
 func (s *scorer) LogProb(ctx context.Context, chat lm.Chat, target string) (lm.LogProb, error) {
 	key := ScoreKey(s.source.model, chat, target)
-	r, err := s.call(ctx, key, func() (row, error) {
+	r, err := s.call(ctx, key, func(ctx context.Context) (row, error) {
 		p, err := s.inner.LogProb(ctx, chat, target)
 		if err != nil {
 			return row{}, err
@@ -85,7 +85,14 @@ func (j *journal) unreadable(key Key, err error) error {
 
 // call returns the settled row of key: the one stored, else the one that made gives, once
 // it is stored. A final error comes back as the error it was.
-func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (row, error) {
+func (j *journal) call(ctx context.Context, key Key, made func(context.Context) (row, error)) (row, error) {
+	if j.ledger.watch != nil {
+		return j.watched(ctx, key, made)
+	}
+	return j.called(ctx, key, made)
+}
+
+func (j *journal) called(ctx context.Context, key Key, made func(context.Context) (row, error)) (row, error) {
 	var stored string // the role the row is stored under, where this caller found it
 	fresh := false
 	note(ctx, key)
@@ -127,7 +134,7 @@ func (j *journal) call(ctx context.Context, key Key, made func() (row, error)) (
 
 // settle makes the call and stores what came of it. It returns what is stored under the key
 // and the role it is stored under: its own, unless another process was faster.
-func (j *journal) settle(ctx context.Context, key Key, made func() (row, error)) (r row, role string, err error) {
+func (j *journal) settle(ctx context.Context, key Key, made func(context.Context) (row, error)) (r row, role string, err error) {
 	w := j.ledger.writer
 	ended := false // the claim, with a write
 	defer func() { // also when the model panics
@@ -135,7 +142,7 @@ func (j *journal) settle(ctx context.Context, key Key, made func() (row, error))
 			err = errors.Join(err, w.drop(ctx, key))
 		}
 	}()
-	r, err = made()
+	r, err = made(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return row{}, "", err // the caller gave up: no fault of the call's

@@ -24,6 +24,7 @@ type Ledger struct {
 	calls flights[Key, row]
 	steps flights[string, json.RawMessage]
 	tally tally
+	watch Watcher // may be nil
 
 	closeOnce sync.Once
 	closeErr  error

@@ -22,6 +22,8 @@ import (
 type Checkpoints struct {
 	Dir   string        // "": nowhere
 	Every time.Duration // at least so long between two; 0: after every step
+
+	Step func(s lm.TuneStep, steps int) // may be nil; told of every step as it is done, and of how many there are
 }
 
 // checkpointFile holds a training run between two steps: the trained numbers, both moments, and

@@ -37,7 +37,7 @@ func (m *Model) TuneWithCheckpoints(ctx context.Context, name string, examples [
 	if err != nil {
 		return nil, lm.TuneLog{}, fmt.Errorf("tune %s: %w", name, err)
 	}
-	tuned, log, err := m.TuneSet(ctx, name, set, h, c, nil)
+	tuned, log, err := m.TuneSet(ctx, name, set, h, c, c.Step)
 	if err != nil { // a nil *Model is no nil Generator
 		return nil, log, err
 	}

@@ -101,6 +101,16 @@ func (c *Client) Close() {
 	}
 }
 
+// Stats says what the fleet that Open made did so far; ok is false for a transport of the
+// caller's own.
+func (c *Client) Stats() (s fleet.Stats, ok bool) {
+	f, ok := c.transport.(*fleet.Fleet)
+	if !ok {
+		return s, false
+	}
+	return f.Stats(), true
+}
+
 // probeAll probes each server; what the first one says holds for all, if the others agree.
 func (c *Client) probeAll(ctx context.Context) error {
 	for i, one := range c.each() {

@@ -32,11 +32,19 @@ func (f *Fleet) call(ctx context.Context, only *endpoint, m message, load int) (
 		c.ticket.prefix = f.prefixes.chain(m.body)
 	}
 	a, err := c.run(ctx)
-	f.finished(time.Since(began), err, ctx.Err() != nil)
+	f.finished(time.Since(began), c.waited(began), err, ctx.Err() != nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	return a.body, a.header, nil
+}
+
+// waited is how long the call waited for its first place.
+func (c *call) waited(began time.Time) time.Duration {
+	if c.first.IsZero() {
+		return time.Since(began)
+	}
+	return c.first.Sub(began)
 }
 
 // run makes attempts. After the first failure the time for the whole call is limited.

@@ -11,6 +11,7 @@ type Stats struct {
 	Failed    int64             `json:"failed"`    // of those, with an error; the cancelled are not among them
 	Cancelled int64             `json:"cancelled"` // of those, by the caller
 	Hedges    int64             `json:"hedges"`    // second attempts beside a slow first
+	Waited    time.Duration     `json:"waited"`    // for a first place, of all finished calls together
 	Attempts  map[Outcome]int64 `json:"attempts"`  // by outcome, of all endpoints
 	Waiting   int               `json:"waiting"`   // calls without a place
 	InFlight  int               `json:"in_flight"` // attempts
@@ -38,13 +39,15 @@ type EndpointStats struct {
 // calls counts calls.
 type calls struct {
 	finished, failed, cancelled int64
+	waited                      time.Duration
 	latency                     Histogram
 }
 
-func (f *Fleet) finished(took time.Duration, err error, cancelled bool) {
+func (f *Fleet) finished(took, waited time.Duration, err error, cancelled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls.finished++
+	f.calls.waited += waited
 	switch {
 	case err == nil:
 		f.calls.latency.add(took)
@@ -59,7 +62,7 @@ func (f *Fleet) finished(took time.Duration, err error, cancelled bool) {
 func (f *Fleet) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := Stats{Calls: f.calls.finished, Failed: f.calls.failed, Cancelled: f.calls.cancelled, Hedges: f.hedges, Waiting: len(f.queue), Latency: f.calls.latency}
+	s := Stats{Calls: f.calls.finished, Failed: f.calls.failed, Cancelled: f.calls.cancelled, Hedges: f.hedges, Waited: f.calls.waited, Waiting: len(f.queue), Latency: f.calls.latency}
 	var all outcomes
 	for _, e := range f.endpoints {
 		all.add(&e.counts)
