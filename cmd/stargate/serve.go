@@ -89,6 +89,7 @@ from a file with one key per line, never from the command line, where others cou
 	f.IntVar(&m.KVBytes, "kv-bytes", 0, "memory of keys and values (default 64 MiB, or one full context)")
 	f.Int64Var(&o.Limits.Body, "max-body", 0, "most bytes of a request (default 8 MiB)")
 	f.IntVar(&o.Limits.Batch, "max-choices", 0, "most completions of a request (default 128)")
+	f.StringVar((*string)(&m.Weights), "weights", "", "int8: predict with weights rounded to bytes, about twice as fast one request at a time; log-probabilities are then those of the rounded model (default the model's own)")
 	f.IntVar(&o.Limits.Sequences, "max-sequences", 0, "most completions in flight, then clients get 429 (default 256)")
 	f.StringArrayVar(&o.AdapterDirs, "lora-dir", nil, "directory below which clients may load LoRA adapters from; may be repeated (default none)")
 	f.IntVar(&o.Limits.Adapters, "max-loras", 0, "most LoRA adapters loaded at once (default 8)")

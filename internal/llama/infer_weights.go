@@ -70,22 +70,31 @@ func packWeights(pool *kernel.Pool, m *Model) decoderWeights {
 
 // weights uses the matrices of s where they are.
 func (s *Stored) weights() decoderWeights {
-	embed := s.matrices[embedName]
-	head := s.matrix(headName)
-	if s.Config().TieWordEmbeddings {
-		head = storedSide{embed}
-	}
-	w := decoderWeights{norm: s.vectors.Norm, head: head}
-	w.embed = func(x []float32, id int32) { embed.Row(x, int(id)) }
-	for i := range s.vectors.Layers {
+	return weightsWhereTheyAre(s.vectors, func(names ...string) rightSide { return s.matrix(names...) }, s.matrices[embedName].Row)
+}
+
+// weightsWhereTheyAre has the norms and biases of m and matrices that are kept by Hugging Face's
+// names: side gives that of several, whose rows are adjacent, and row one of the embedding.
+func weightsWhereTheyAre(m *Model, side func(names ...string) rightSide, row func(x []float32, i int)) decoderWeights {
+	w := decoderWeights{norm: m.Norm, head: side(headOf(m.Config))}
+	w.embed = func(x []float32, id int32) { row(x, int(id)) }
+	for i := range m.Layers {
 		attn, mlp := fmt.Sprintf("model.layers.%d.self_attn.", i), fmt.Sprintf("model.layers.%d.mlp.", i)
 		w.layers = append(w.layers, decoderLayer{
-			Layer:  &s.vectors.Layers[i],
-			qkv:    s.matrix(attn+"q_proj.weight", attn+"k_proj.weight", attn+"v_proj.weight"),
-			out:    s.matrix(attn + "o_proj.weight"),
-			gateUp: s.matrix(mlp+"gate_proj.weight", mlp+"up_proj.weight"),
-			down:   s.matrix(mlp + "down_proj.weight"),
+			Layer:  &m.Layers[i],
+			qkv:    side(attn+"q_proj.weight", attn+"k_proj.weight", attn+"v_proj.weight"),
+			out:    side(attn + "o_proj.weight"),
+			gateUp: side(mlp+"gate_proj.weight", mlp+"up_proj.weight"),
+			down:   side(mlp + "down_proj.weight"),
 		})
 	}
 	return w
+}
+
+// headOf is the name of the matrix that makes predictions.
+func headOf(c Config) string {
+	if c.TieWordEmbeddings {
+		return embedName
+	}
+	return headName
 }

@@ -41,7 +41,12 @@ func (f *fit) newLowRank(m *Model, l lm.LoRA, storage lm.Storage, seed uint64) e
 func (m *Model) frozen(storage lm.Storage) (*llama.Decoder, error) {
 	narrow := m.weights.stored != nil && m.weights.stored.Narrow()
 	if m.weights.low == nil && (storage != lm.BF16 || narrow) {
-		return m.sched.decoder, nil
+		if !m.weights.bytes {
+			return m.sched.decoder, nil
+		}
+		var d *llama.Decoder
+		m.engine.do(func(p *kernel.Pool) { d = m.weights.exact(p, llama.NewCache(m.weights.Config, 1)) })
+		return d, nil
 	}
 	full, err := m.float32()
 	if err != nil {

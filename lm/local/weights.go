@@ -14,6 +14,7 @@ type weights struct {
 	Config llama.Config
 	full   *llama.Model
 	stored *llama.Stored
+	bytes  bool // predicts with matrices rounded to bytes
 
 	low  *lora.Adapter  // nil: none
 	base *llama.Decoder // of the same weights without low; nil when the decoder has been made
@@ -24,10 +25,15 @@ func fullWeights(m *llama.Model) weights { return weights{Config: m.Config, full
 // mostFloat32 is the default of Options.Float32Bytes.
 const mostFloat32 = 2 << 30
 
-// loadWeights reads a directory's weights, as float32 where that takes at most so many bytes.
-func loadWeights(dir fs.FS, most int64) (weights, error) {
+// loadWeights reads a directory's weights, as float32 where that takes at most Float32Bytes and
+// they are predicted with.
+func loadWeights(dir fs.FS, o Options) (weights, error) {
+	most := o.Float32Bytes
 	if most <= 0 {
 		most = mostFloat32
+	}
+	if o.Weights == Int8 {
+		most = 0
 	}
 	c, err := llama.LoadConfig(dir)
 	if err != nil {
@@ -50,15 +56,26 @@ func loadWeights(dir fs.FS, most int64) (weights, error) {
 // float32Bytes is what a model takes in float32: its weights and their packed copy.
 func float32Bytes(c llama.Config) int64 { return 2 * 4 * int64(c.NumParams()) }
 
-// decoder is a decoder that computes the same bits whether the weights are stored or not.
+// decoder is a decoder that computes the same bits whether the weights are stored or not; others
+// where they are rounded.
 func (w weights) decoder(p *kernel.Pool, cache *llama.Cache) (*llama.Decoder, error) {
 	switch {
 	case w.low != nil:
 		return w.base.Adapt(updates(w.low), cache)
-	case w.stored != nil:
-		return llama.NewStoredDecoder(w.stored, p, cache), nil
+	case w.bytes && w.stored != nil:
+		return llama.NewInt8Decoder(w.stored.Int8(p), p, cache), nil
+	case w.bytes:
+		return llama.NewInt8Decoder(w.full.Int8(p), p, cache), nil
 	}
-	return llama.NewDecoder(w.full, p, cache), nil
+	return w.exact(p, cache), nil
+}
+
+// exact is a decoder of the weights as they are, without the adapter.
+func (w weights) exact(p *kernel.Pool, cache *llama.Cache) *llama.Decoder {
+	if w.stored != nil {
+		return llama.NewStoredDecoder(w.stored, p, cache)
+	}
+	return llama.NewDecoder(w.full, p, cache)
 }
 
 // each calls fn for every tensor without the adapter. The data are valid until fn returns.
