@@ -64,6 +64,7 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.AddCommand(compareCommand(), gateCommand(), rateCommand(), clarifyCommand())
 	root.AddCommand(dataCommand())
 	root.AddCommand(planCommand())
+	root.AddCommand(workerCommand(), statusCommand(), pauseCommand(), resumeCommand(), cancelCommand())
 	root.AddCommand(trainersCommand())
 	err := root.ExecuteContext(ctx)
 	switch {

@@ -15,6 +15,7 @@ import (
 func runCommand() *cobra.Command {
 	var o runner.Options
 	var asJSON bool
+	var workers onCluster
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run an experiment: simulate, select, train, repeat, evaluate, report",
@@ -39,6 +40,9 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 			if o.Source.ModelDir, err = modelDir(o.Source.ModelDir); err != nil {
 				return err
 			}
+			if workers.use {
+				return workers.run(c, o, asJSON)
+			}
 			return execute(c, o, asJSON)
 		},
 	}
@@ -59,6 +63,7 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 	f.Float64Var(&o.Budget.Cost, "max-cost", 0, "stop before the servers' prices add up to more (default no limit, or the experiment's)")
 	f.Int64Var(&o.Budget.Tokens, "max-tokens", 0, "stop before servers have read and written more tokens (default no limit, or the experiment's)")
 	f.BoolVar(&asJSON, "json", false, "print report.json instead of tables")
+	workers.flags(c)
 	return c
 }
 

@@ -150,18 +150,30 @@ func (c Connection) tls() (*tls.Config, error) {
 	return t, nil
 }
 
-// RegisterAttributes makes the search attributes known to a namespace. Those that are known
+// Data is the converter of what is read besides the client: nil without encryption, or where
+// the keys cannot be read, which Dial tells.
+func (c Connection) Data() converter.DataConverter {
+	o, err := c.options()
+	if err != nil {
+		return nil
+	}
+	return o.DataConverter
+}
+
+// RegisterAttributes makes the search attributes known to the namespace. Those that are known
 // stay.
-func RegisterAttributes(ctx context.Context, c client.Client, namespace string) error {
-	for name, kind := range map[string]enumspb.IndexedValueType{
-		attributeRun.GetName(): attributeRun.GetValueType(), attributeStage.GetName(): attributeStage.GetValueType(), attributePairs.GetName(): attributePairs.GetValueType(),
-	} {
-		_, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-			Namespace: namespace, SearchAttributes: map[string]enumspb.IndexedValueType{name: kind},
-		})
-		if _, there := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !there {
-			return fmt.Errorf("search attribute %s: %w; an operator can register it, or leave --search-attributes out", name, err)
-		}
+func (c Connection) RegisterAttributes(ctx context.Context, t client.Client) error {
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	_, err = t.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: o.Namespace, SearchAttributes: map[string]enumspb.IndexedValueType{
+			attributeRun.GetName(): attributeRun.GetValueType(), attributeStage.GetName(): attributeStage.GetValueType(), attributePairs.GetName(): attributePairs.GetValueType(),
+		},
+	})
+	if _, there := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !there {
+		return fmt.Errorf("search attributes: %w; an operator can register them, or leave --search-attributes out", err)
 	}
 	return nil
 }

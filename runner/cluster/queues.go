@@ -68,3 +68,6 @@ func (q Queues) At(r Role, p runner.Policy) string { return q.Of(r) + "@" + Chec
 func Checkpoint(p runner.Policy) string {
 	return strings.TrimSuffix(fmt.Sprintf("%s-%.12s", p.Name, p.Digest), "-")
 }
+
+// DefaultPool is the pool of runs and workers that name none.
+const DefaultPool = "stargate"

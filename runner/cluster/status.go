@@ -25,8 +25,8 @@ type Status struct {
 // Row is one stage or step.
 type Row struct {
 	Name    string        `json:"name"`
-	Done    int           `json:"done"`  // pairs; of a step 0 or 1
-	Total   int           `json:"total"` // pairs; of a step 1
+	Done    int           `json:"done"`             // pairs; of a step 0 or 1
+	Total   int           `json:"total"`            // pairs; of a step 1
 	Shards  int           `json:"shards,omitempty"` // under way, or waiting for a worker
 	Seconds float64       `json:"seconds,omitempty"`
 	ETA     time.Duration `json:"-"`
