@@ -165,7 +165,7 @@ func (f *flow) step(name string, role Role, activity string, s Step, into any) e
 	ctx := workflow.WithActivityOptions(f.ctx, workflow.ActivityOptions{
 		TaskQueue:           f.plan.Queues.Of(role),
 		StartToCloseTimeout: stepTimeout,
-		HeartbeatTimeout:    stepHeartbeat,
+		HeartbeatTimeout:    stepHeartbeat * f.plan.patience(),
 		WaitForCancellation: true,
 		RetryPolicy:         retries,
 		Summary:             name,

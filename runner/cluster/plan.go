@@ -1,25 +1,28 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"stargate/runner"
 )
 
 // Plan is what the workflows know of a run: sizes and names, nothing of its content.
 type Plan struct {
-	Run        string `json:"run"`      // its name: the end of the workflow's ID, and the ledger's schema
-	Identity   string `json:"identity"` // the manifest's; a worker that opens something else refuses
-	Iterations int    `json:"iterations"`
-	A          int    `json:"a"` // pairs of the splits
-	B          int    `json:"b"`
-	Test       int    `json:"test"`
-	Layout     Layout `json:"layout"`
-	Queues     Queues `json:"queues"`
-	Checkpoint bool   `json:"checkpoint,omitempty"` // conversations go to workers that said they have the asking policy
-	Attributes bool   `json:"attributes,omitempty"` // search attributes are registered and are set
+	Run        string        `json:"run"`      // its name: the end of the workflow's ID, and the ledger's schema
+	Identity   string        `json:"identity"` // the manifest's; a worker that opens something else refuses
+	Iterations int           `json:"iterations"`
+	A          int           `json:"a"` // pairs of the splits
+	B          int           `json:"b"`
+	Test       int           `json:"test"`
+	Layout     Layout        `json:"layout"`
+	Queues     Queues        `json:"queues"`
+	Patience   time.Duration `json:"patience,omitempty"`   // a worker that is silent for so long has lost its shard, for four times as long its step; 0: 45 s
+	Checkpoint bool          `json:"checkpoint,omitempty"` // conversations go to workers that said they have the asking policy
+	Attributes bool          `json:"attributes,omitempty"` // search attributes are registered and are set
 }
 
 // Layout is how a stage is cut. It changes no result.
@@ -60,11 +63,17 @@ func (p Plan) Validate() error {
 			return fmt.Errorf("run %s: %s is %d, want 1 to %d", p.Run, f.name, f.n, f.most)
 		}
 	}
+	if p.Patience != 0 && p.Patience < 2*beatEvery {
+		return fmt.Errorf("run %s: patience is %s, want %s or more: workers tell every %s that they live", p.Run, p.Patience, 2*beatEvery, beatEvery)
+	}
 	if p.Identity == "" {
 		return errors.New("a plan names the manifest's identity")
 	}
 	return nil
 }
+
+// patience is how long a shard's worker may be silent.
+func (p Plan) patience() time.Duration { return cmp.Or(p.Patience, shardHeartbeat) }
 
 // pairs is the size of iteration n's split.
 func (p Plan) pairs(n int) int {

@@ -130,7 +130,7 @@ func (s *stage) shard(ctx workflow.Context, from, to int) (t runner.Tally, err e
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           queue,
 		StartToCloseTimeout: shardTimeout,
-		HeartbeatTimeout:    shardHeartbeat,
+		HeartbeatTimeout:    s.in.Plan.patience(),
 		WaitForCancellation: true,
 		RetryPolicy:         retries,
 		Summary:             fmt.Sprintf("pairs %d to %d", from+1, to),
@@ -171,7 +171,7 @@ const (
 	shardTimeout   = 24 * time.Hour
 	shardHeartbeat = 45 * time.Second
 	stepTimeout    = 14 * 24 * time.Hour
-	stepHeartbeat  = 3 * time.Minute
+	stepHeartbeat  = 4 // times as long
 )
 
 // retries is for what may be better the next time: a server that is away, a worker that was
