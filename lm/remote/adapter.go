@@ -97,6 +97,11 @@ func (c *Client) UnloadAdapter(ctx context.Context, name string) error {
 			if status, ok := errors.AsType[*StatusError](err); ok && status.Status == http.StatusNotFound {
 				continue
 			}
+			if now, errNow := one.loaded(ctx); errNow == nil && now != nil {
+				if _, still := now[name]; !still { // an attempt whose answer was lost has done it
+					continue
+				}
+			}
 			return fmt.Errorf("%w %s: unload: %w", ErrAdapter, name, err)
 		}
 	}
@@ -145,6 +150,10 @@ func (c *Client) load(ctx context.Context, route, name, path string) error {
 		return err
 	}
 	if err := c.admin(ctx, route, data); err != nil {
+		// An attempt whose answer was lost has done it, and the next one was told so.
+		if now, errNow := c.loaded(ctx); errNow == nil && now[name] == path {
+			return nil
+		}
 		if status, ok := errors.AsType[*StatusError](err); ok && (status.Status == http.StatusNotFound || status.Status == http.StatusMethodNotAllowed) && c.facts.Server == VLLM && status.Code() == "" {
 			return fmt.Errorf("the server has no such route: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True: %w", err)
 		}

@@ -22,16 +22,23 @@ type card struct {
 	Digest        string  `json:"digest"`         // stargate: of weights, tokenizer and template
 }
 
-// get asks for a small object; absent says that the server has no such route.
+// get asks for a small object; absent says that the server has no such route: it says so, or
+// each time something else than JSON, as gateways do on routes that they do not know.
 func (c *Client) get(ctx context.Context, path string, into any) (absent bool, err error) {
-	answer, _, err := c.transport.Get(ctx, path)
-	if err != nil {
-		if status, ok := errors.AsType[*StatusError](err); ok && status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden && !status.Temporary() {
-			return true, nil
+	const looks = 3
+	for range looks {
+		answer, _, err := c.transport.Get(ctx, path)
+		if err != nil {
+			if status, ok := errors.AsType[*StatusError](err); ok && status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden && !status.Temporary() {
+				return true, nil
+			}
+			return false, c.explain(err)
 		}
-		return false, c.explain(err)
+		if json.Unmarshal(answer, into) == nil {
+			return false, nil
+		}
 	}
-	return json.Unmarshal(answer, into) != nil, nil
+	return true, nil
 }
 
 // detect finds out what the server is, by routes and fields that only one kind has, and what
