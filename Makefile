@@ -1,4 +1,4 @@
-.PHONY: all check test race bench bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
+.PHONY: all check test race bench bench-models bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
 
 all: check test
 
@@ -15,6 +15,10 @@ race: ## the tests under the race detector
 
 bench: ## one table: engine speed beside PyTorch and OpenBLAS (apt-get install python3-torch)
 	go run ./internal/bench
+
+bench-models: ## shapes of 135 M and 0.5 B parameters beside PyTorch, and a model of 13.5 GB (docs/bench/models.md)
+	go run ./internal/bench -models -rounds 3
+	go run ./internal/bench -large
 
 bench-prefix: ## operations and time that the prefix cache saves of a nano iteration
 	go run ./internal/bench -prefix

@@ -5,6 +5,7 @@
 //	go run ./internal/bench -cpu            one thread, the processor's time: for a busy machine
 //	go run ./internal/bench -only decode    some rows
 //	go run ./internal/bench -models         shapes of published models, with their memory
+//	go run ./internal/bench -large          a model larger than half of 24 GiB: open, two tokens
 //	go run ./internal/bench -prefix         what the prefix cache saves of a nano iteration
 //
 // Each number is taken in a process of its own, ours and the peers' in turns; the table

@@ -11,8 +11,12 @@ import (
 func main() {
 	if what := os.Getenv(childVariable); what != "" {
 		words := strings.Fields(what)
-		if words[0] == "iterate" {
-			if err := iterateChild(words, os.Stdout); err != nil {
+		texts := map[string]func() error{ // those that print more than a number
+			"iterate": func() error { return iterateChild(words, os.Stdout) },
+			"large":   func() error { return largeChild(os.Stdout) },
+		}
+		if do := texts[words[0]]; do != nil {
+			if err := do(); err != nil {
 				fmt.Fprintln(os.Stderr, "bench:", err)
 				os.Exit(1)
 			}
@@ -35,9 +39,10 @@ func main() {
 	flag.BoolVar(&o.prefix, "prefix", false, "what the prefix cache saves of a nano iteration, instead of the table")
 	flag.IntVar(&o.pairs, "pairs", 40, "`pairs` of the iteration, with -prefix")
 	flag.BoolVar(&o.models, "models", false, "shapes of published models, instead of config S")
+	flag.BoolVar(&o.large, "large", false, "a model of 13.5 GB, instead of config S")
 	flag.StringVar(&o.shape, "shape", "", "only the shape of this `name`, 135M or 0.5B, with -models")
 	flag.StringVar(&o.dtypes, "dtypes", "float32", "`types` of the peer's weights, float32 and bfloat16, with -models")
-	flag.StringVar(&o.dir, "dir", "", "`directory` for the weights of -models (default that of temporary files)")
+	flag.StringVar(&o.dir, "dir", "", "`directory` for the weights of -models and -large (default that of temporary files)")
 	flag.Parse()
 	if o.cpu {
 		o.threads = 1
@@ -46,6 +51,8 @@ func main() {
 	switch {
 	case o.prefix:
 		do = func(o options) error { return prefix(o, os.Stdout) }
+	case o.large:
+		do = func(o options) error { return large(o, os.Stdout) }
 	case o.models:
 		do = func(o options) error { return models(o, os.Stdout) }
 	}
@@ -63,7 +70,7 @@ type options struct {
 	prefix          bool
 	pairs           int
 
-	models             bool
+	models, large      bool
 	shape, dtypes, dir string
 }
 

@@ -24,28 +24,31 @@ type modelRow struct {
 	work func(w llama.Work, c llama.Config) (flop int64) // of a token; nil: no product of note
 	step int                                             // tokens of a step that reads the weights once, 0: of many
 	peer bool
-	only string // of our two ways of holding weights; "": both
+	ways []string // how ours holds weights
 }
+
+// everyWay is how a model can be held to predict.
+var everyWay = []string{asStored, asFloat32, asInt8}
 
 // modelRows are what is measured of a shape.
 func modelRows(s shape) []modelRow {
 	forward := func(w llama.Work) int64 { return w.Tokens(0, length) / length }
 	attention := func(w llama.Work) int64 { return forward(w) - w.Layers }
 	rows := []modelRow{
-		{name: "open, ms", what: "open"},
-		{name: "prompt of 256", what: "prefill 5", peer: true, work: func(w llama.Work, _ llama.Config) int64 { return forward(w) + w.Head/length }},
-		{name: "score 4 × 256", what: "score 3", peer: true, work: func(w llama.Work, _ llama.Config) int64 { return forward(w) + w.Head }},
+		{name: "open, ms", what: "open", ways: everyWay},
+		{name: "prompt of 256", what: "prefill 5", ways: everyWay, peer: true, work: func(w llama.Work, _ llama.Config) int64 { return forward(w) + w.Head/length }},
+		{name: "score 4 × 256", what: "score 3", ways: everyWay, peer: true, work: func(w llama.Work, _ llama.Config) int64 { return forward(w) + w.Head }},
 	}
 	for _, batch := range []int{1, 8, 32, 128} {
 		rows = append(rows, modelRow{name: fmt.Sprintf("decode batch %d", batch), what: fmt.Sprintf("steps %d %d", batch, max(5, 24/batch)),
-			peer: true, step: batch, work: func(w llama.Work, _ llama.Config) int64 { return w.Tokens(prompt, prompt+1) + w.Head }})
+			ways: everyWay, peer: true, step: batch, work: func(w llama.Work, _ llama.Config) int64 { return w.Tokens(prompt, prompt+1) + w.Head }})
 	}
 	// The backward pass repeats the products of the forward one for the inputs, and for the
 	// weights that are trained; of attention it has two for each.
-	rows = append(rows, modelRow{name: "LoRA step, 4 × 256", what: "lora 2", peer: true,
+	rows = append(rows, modelRow{name: "LoRA step, 4 × 256", what: "lora 2", ways: []string{asStored, asFloat32}, peer: true,
 		work: func(w llama.Work, _ llama.Config) int64 { return 2*(w.Layers+w.Head) + 3*attention(w) }})
 	if s.whole {
-		rows = append(rows, modelRow{name: "train step, 4 × 256", what: "whole 2", peer: true, only: asFloat32,
+		rows = append(rows, modelRow{name: "train step, 4 × 256", what: "whole 2", ways: []string{asFloat32}, peer: true,
 			work: func(w llama.Work, _ llama.Config) int64 { return 3 * (w.Layers + w.Head + attention(w)) }})
 	}
 	return rows
@@ -100,7 +103,7 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 			}
 		}
 	}
-	head := []string{x.like, "bf16, mapped", "float32", "share", "of memory"}
+	head := []string{x.like, "bf16, mapped", "float32", "int8", "of sgemm", "of memory"}
 	for _, dtype := range strings.Fields(o.dtypes) {
 		head = append(head, "PyTorch "+dtype)
 	}
@@ -132,11 +135,9 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 					return err
 				}
 			}
-			for _, how := range []string{asStored, asFloat32} {
-				if r.only == "" || r.only == how {
-					if err := take(how, func() (reading, error) { return child("model " + x.name + " " + how + " " + r.what) }); err != nil {
-						return err
-					}
+			for _, how := range r.ways {
+				if err := take(how, func() (reading, error) { return child("model " + x.name + " " + how + " " + r.what) }); err != nil {
+					return err
 				}
 			}
 			for _, dtype := range strings.Fields(o.dtypes) {
@@ -147,15 +148,18 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 				}
 			}
 		}
-		stored, full := middle(got[asStored]), middle(got[asFloat32])
-		best, peer := max(stored.value, full.value), 0.0
-		line := []string{r.name, stored.String(), full.String(), "", ""}
+		stored, full, rounded := middle(got[asStored]), middle(got[asFloat32]), middle(got[asInt8])
+		best, peer := max(stored.value, full.value), 0.0 // rounded weights are another model
+		line := []string{r.name, stored.String(), full.String(), rounded.String(), "", ""}
 		if r.work != nil {
-			line[3] = fmt.Sprintf("%.2f", best*float64(r.work(work, c))/1e9/middle(got["sgemm"]).value)
+			line[4] = fmt.Sprintf("%.2f", best*float64(r.work(work, c))/1e9/middle(got["sgemm"]).value)
 		}
 		if r.step > 0 {
-			gbs := max(stored.value*x.matrixBytes(2), full.value*x.matrixBytes(4)) / float64(r.step) / 1e9
-			line[4] = fmt.Sprintf("%.2f", gbs/middle(got["stream"]).value)
+			var shares []string
+			for _, b := range []float64{stored.value * x.matrixBytes(2), full.value * x.matrixBytes(4), rounded.value * x.matrixBytes(1)} {
+				shares = append(shares, fmt.Sprintf("%.2f", b/float64(r.step)/1e9/middle(got["stream"]).value))
+			}
+			line[5] = strings.Join(shares, " ")
 		}
 		for _, dtype := range strings.Fields(o.dtypes) {
 			v := middle(got["PyTorch "+dtype])
@@ -166,6 +170,11 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 			ratio = fmt.Sprintf("%.1f", best/peer)
 		}
 		writeCells(out, append(line, ratio))
+	}
+	if d, err := child("model " + x.name + " " + asInt8 + " difference"); err != nil {
+		return err
+	} else if o.only == "" {
+		fmt.Fprintf(out, "\nint8: log-probabilities of random tokens differ by %.2g nats in the mean\n", d.value)
 	}
 	if l := load(); l != "" {
 		fmt.Fprintf(out, "\nload %s at the end, %s\n\n", l, time.Now().UTC().Format("2006-01-02"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -22,6 +23,7 @@ const (
 const (
 	asStored  = "stored"  // as the file has them, mapped
 	asFloat32 = "float32" // packed
+	asInt8    = "int8"    // rounded to bytes
 )
 
 // opened is a model of a shape's directory, ready to compute.
@@ -34,10 +36,14 @@ type opened struct {
 
 func openModel(dir, how string, c llama.Config, sequences int, pool *kernel.Pool) (*opened, error) {
 	o := &opened{pool: pool, cache: llama.NewCache(c, sequences*length/llama.PageTokens)}
-	if how == asStored {
+	if how != asFloat32 {
 		s, err := llama.LoadStored(os.DirFS(dir))
 		if err != nil {
 			return nil, err
+		}
+		if how == asInt8 {
+			o.Decoder = llama.NewInt8Decoder(s.Int8(pool), pool, o.cache)
+			return o, nil
 		}
 		o.Decoder = llama.NewStoredDecoder(s, pool, o.cache)
 		return o, nil
@@ -95,6 +101,8 @@ func measureModel(words []string) (float64, error) {
 		return m.prefill(n[0])
 	case "score":
 		return m.score(n[0])
+	case "difference":
+		return m.difference(dir)
 	case "steps":
 		return m.steps(n[0], n[1])
 	case "lora":
@@ -173,6 +181,31 @@ func (m *opened) score(times int) (float64, error) {
 		m.Forward(spans)
 		return nil
 	})
+}
+
+// difference is how far the log-probabilities of random tokens are from those of the weights as
+// they are: the mean, in nats.
+func (m *opened) difference(dir string) (float64, error) {
+	exact, err := openModel(dir, asStored, m.Config(), 1, m.pool)
+	if err != nil {
+		return 0, err
+	}
+	var got [2][]float64
+	for i, o := range []*opened{exact, m} {
+		r := newRand()
+		spans, err := o.spans(r, 1, length)
+		if err != nil {
+			return 0, err
+		}
+		spans[0].Targets = tokensOf(r, length, m.Config().VocabSize)
+		o.Forward(spans)
+		got[i] = spans[0].LogProbs
+	}
+	sum := 0.0
+	for i, x := range got[0] {
+		sum += math.Abs(x - got[1][i])
+	}
+	return sum / length, nil
 }
 
 // steps continues a batch of prompts greedily; their time does not count.
