@@ -64,7 +64,7 @@ func (e *Evaluation) pairedTests(in Input) {
 	for _, what := range []string{QExperimental, QExperimental + "/" + Top1, QRandom, OverRandom, PositiveExperiment, Wins} {
 		for a := 0; a < last; a++ {
 			for b := a + 1; b <= last; b++ {
-				if a > 0 && b > a+1 { // from m0 to each, and from each to the next
+				if in.Kind == Iterations && a > 0 && b > a+1 { // from m0 to each, and from each to the next
 					continue
 				}
 				x, okX := e.cell(in.Models[a].Name, what)

@@ -29,6 +29,7 @@ type Truth interface {
 // Input is everything an evaluation needs.
 type Input struct {
 	Experiment   string // its name; tells whether the run is itself an ablation
+	Kind         Kind   // of Models; of Contestants no shape of the paper is judged
 	Config       stargate.Config
 	Base         stargate.Base
 	Models       []Model // m0 first
@@ -80,8 +81,8 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	e := &Evaluation{Result: &Result{Experiment: in.Experiment, Seed: in.Config.Seed,
-		WinRate: []WinRate{}, Training: []Training{}, // in JSON an empty list, not null
+	e := &Evaluation{Result: &Result{Experiment: in.Experiment, Kind: in.Kind, Seed: in.Config.Seed,
+		WinRate: []WinRate{}, Training: []Training{}, Shapes: []Shape{}, // in JSON an empty list, not null
 		Dropped: map[string]int{}, Redrawn: map[string]int{}, Calls: map[string]Calls{}}}
 	for _, m := range in.Models {
 		e.Result.Models = append(e.Result.Models, m.Name)
@@ -106,7 +107,9 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	}
 	e.record(in)
 	e.audit(in)
-	e.Result.Shapes = Shapes(e.Result, nil)
+	if in.Kind == Iterations {
+		e.Result.Shapes = Shapes(e.Result, nil)
+	}
 	return e, nil
 }
 

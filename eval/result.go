@@ -17,13 +17,23 @@ const (
 	Top1 = "top1" // the one that scores best
 )
 
+// Kind says what the models of a result are to each other.
+type Kind string
+
+// The kinds of results.
+const (
+	Iterations  Kind = ""       // m0, m1, …: each was trained on what its predecessor asked
+	Contestants Kind = "models" // any models; the first is what the others are compared with
+)
+
 // Result is report.json: what a run measured, without times or places, so that the same
 // run gives the same bytes. docs/report.schema.json is its schema. What was not measured
 // is absent, never zero.
 type Result struct {
 	Experiment  string           `json:"experiment"`
+	Kind        Kind             `json:"kind,omitempty"`
 	Seed        uint64           `json:"seed"`
-	Models      []string         `json:"models"` // "m0", "m1", …
+	Models      []string         `json:"models"` // "m0", "m1", …; or by name, the baseline first
 	GoldLogProb []GoldLogProb    `json:"gold_logprob"`
 	WinRate     []WinRate        `json:"win_rate"`
 	Baselines   []Baseline       `json:"baselines,omitempty"`

@@ -15,8 +15,8 @@ type group struct {
 }
 
 type pairItem struct {
-	Task, Name, Persona, Gold, Summary string
-	Candidates                         []candidate
+	Task, Name, Persona, Gold, Key, Summary string
+	Candidates                              []candidate
 }
 
 // candidate is one conversation, its score as text and as a bar between the pair's worst
@@ -107,7 +107,7 @@ func testPair(p PairView) pairItem {
 }
 
 func newPair(p PairView) pairItem {
-	return pairItem{Task: p.Pair.Task.Text, Name: p.Pair.Persona.Name, Persona: p.Pair.Persona.Text, Gold: p.Pair.Gold}
+	return pairItem{Task: p.Pair.Task.Text, Name: p.Pair.Persona.Name, Persona: p.Pair.Persona.Text, Gold: p.Pair.Gold, Key: p.Pair.Key()}
 }
 
 func scoreRange(p PairView) (lo, hi float64) {

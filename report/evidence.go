@@ -11,6 +11,8 @@ import (
 // evidence is a section of tables about how far the numbers can be trusted.
 type evidence struct {
 	ID, Short, Heading, Lede string
+	Alarms                   []string // what a reader must not miss
+	Calm                     string   // instead, where there is none
 	Tables                   []plainTable
 }
 
@@ -19,20 +21,23 @@ type plainTable struct {
 	Caption string
 	Head    []string
 	Rows    [][]string
+	Text    int // the column that is text and not a number; 0 = none
 }
 
 // evidenceOf are the sections for which a result has anything to show.
 func evidenceOf(r *eval.Result) []evidence {
 	var out []evidence
 	for _, s := range []evidence{
-		{"paired", "Differences", "Are the differences real?", "Models are compared on the same pairs, so that what pairs have in common falls out. Intervals and p-values are clustered by task and by persona; the bootstrap draws tasks and personas again.",
-			tables(pairedTable(r), winCheckTable(r))},
-		{"judges", "Judges", "Can the judge be trusted?", "A judge that can be biased sees both orders of every comparison; where it changes its mind the comparison is a tie.",
-			tables(append(judgeTables(r.Judges), agreementTable(r.Agreement))...)},
-		{"reward", "Reward", "Is the reward reliable?", "The reward is log p(gold) of a conversation under the base model, summed over the gold’s tokens. It should choose the same conversations when they are drawn again, should not depend on their length, and should not favour what the questions did not earn.",
-			tables(reliabilityTable(r), leakTable(r))},
-		{"credit", "Credit", "What is a question worth?", "The gold is scored after every turn; a question’s worth is what its answer added, in nats.", tables(creditTable(r))},
-		{"kinds", "Task kinds", "General and specific tasks", "A model rated how much a good response to each task depends on who asks.", tables(taskKindTable(r))},
+		{ID: "paired", Short: "Differences", Heading: "Are the differences real?", Lede: "Models are compared on the same pairs, so that what pairs have in common falls out. Intervals and p-values are clustered by task and by persona; the bootstrap draws tasks and personas again.",
+			Tables: tables(pairedTable(r), winCheckTable(r), baselineTable(r))},
+		{ID: "judges", Short: "Judges", Heading: "Can the judge be trusted?", Lede: "A judge that can be biased sees both orders of every comparison; where it changes its mind the comparison is a tie.",
+			Tables: tables(append(judgeTables(r.Judges), selfTable(r.Judges), agreementTable(r.Agreement))...)},
+		{ID: "reward", Short: "Reward", Heading: "Is the reward reliable?", Lede: "The reward is log p(gold) of a conversation under the base model, summed over the gold’s tokens. It should choose the same conversations when they are drawn again, should not depend on their length, and should not favour what the questions did not earn.",
+			Tables: tables(reliabilityTable(r), leakTable(r))},
+		diversitySection(r),
+		{ID: "credit", Short: "Credit", Heading: "What is a question worth?", Lede: "The gold is scored after every turn; a question’s worth is what its answer added, in nats.", Tables: tables(creditTable(r))},
+		askingSection(r),
+		{ID: "kinds", Short: "Task kinds", Heading: "General and specific tasks", Lede: "A model rated how much a good response to each task depends on who asks.", Tables: tables(taskKindTable(r))},
 	} {
 		if len(s.Tables) > 0 {
 			out = append(out, s)
@@ -74,7 +79,7 @@ func pairedTable(r *eval.Result) plainTable {
 }
 
 func winCheckTable(r *eval.Result) plainTable {
-	t := plainTable{Caption: "Win rates over m0: what clustering does to their intervals, and the smallest differences that so many comparisons can tell", Head: []string{"Model", "Wilson, as if independent", "bootstrap", "p of ½", "design effect", "tells every second time", "four times in five"}}
+	t := plainTable{Caption: "Win rates over " + baseline(r) + ": what clustering does to their intervals, and the smallest differences that so many comparisons can tell", Head: []string{"Model", "Wilson, as if independent", "bootstrap", "p of ½", "design effect", "tells every second time", "four times in five"}}
 	for _, w := range r.WinChecks {
 		boot := ""
 		if w.Boot != nil {
@@ -86,15 +91,14 @@ func winCheckTable(r *eval.Result) plainTable {
 }
 
 func judgeTables(audits []judge.Audit) []plainTable {
-	biases := plainTable{Caption: "What each judge did: verdicts that flip with the order, the share of verdicts for the response shown first, and for the longer one", Head: []string{"Judge", "comparisons", "invalid", "calls", "retried", "flips", "first shown", "longer"}}
+	biases := plainTable{Caption: "What each judge did: attempts declined and attempts without a readable verdict, verdicts that flip with the order, the share of verdicts for the response shown first, and for the longer one", Head: []string{"Judge", "comparisons", "invalid", "calls", "retried", "refused", "unparsable", "flips", "first shown", "longer"}}
 	rates := plainTable{Caption: "Win rates by each judge: a tie as half a win; as the paper counts (one order by coin flip, ties left out); and for responses of the same length", Head: []string{"Judge, model", "win rate", "95 % interval", "ties", "invalid", "the paper’s count", "same length"}}
 	for _, a := range audits {
-		row := []string{a.Judge, count(a.N), count(a.Invalid), count(a.Calls), count(a.Retried), "", "", ""}
+		row := []string{a.Judge, count(a.N), count(a.Invalid), count(a.Calls), count(a.Retried), count(a.Refused), count(a.Unparsable), "–", "–", judged(a.Longer)}
 		if a.Order != nil {
-			row[5] = judged(&a.Order.Flips)
-			row[6] = judged(a.Order.Position)
+			row[7] = judged(&a.Order.Flips)
+			row[8] = judged(a.Order.Position)
 		}
-		row[7] = judged(a.Longer)
 		biases.Rows = append(biases.Rows, row)
 		for _, w := range a.Wins {
 			same := ""
@@ -183,7 +187,7 @@ func conditionName(what string) string {
 	condition, subset, _ := strings.Cut(what, "/")
 	name, ok := map[string]string{
 		eval.Negative: "negative control", eval.Positive: "positive control", eval.QExperimental: "Q-experimental", eval.QRandom: "Q-random",
-		eval.PositiveExperiment: "positive + Q", eval.OverRandom: "gap over Q-random", eval.Wins: "wins over m0",
+		eval.PositiveExperiment: "positive + Q", eval.OverRandom: "gap over Q-random", eval.Wins: "wins over the baseline",
 	}[condition]
 	if !ok {
 		name = condition

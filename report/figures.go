@@ -31,7 +31,7 @@ func figure4(d Data) []figure {
 	run := chart{id: "fig4-run", title: "Log-probability of gold responses, this run", xLabel: "model",
 		yLabel: "mean log p(gold), nats", xTicks: modelTicks(r.Models), format: nats, height: 320}
 	for _, s := range goldSeries {
-		run.series = append(run.series, series{name: s.name, class: s.class, marker: s.marker,
+		run.series = append(run.series, series{name: s.name, class: s.class, marker: s.marker, dots: !iterated(r),
 			points: goldPoints(r, s.condition, s.subset)})
 	}
 	for _, c := range []struct{ key, name string }{{eval.Negative, "negative control"}, {eval.Positive, "positive control"}} {
@@ -42,6 +42,11 @@ func figure4(d Data) []figure {
 	if r.Optimum != nil {
 		run.lines = append(run.lines, line{"optimum", r.Optimum.GoldLogProb, "c5"})
 	}
+	ours := figure{"Figure 4, this run", run.draw(), "Error bars: ± one standard error of the mean; where none is seen it is smaller than the marker."}
+	if !iterated(r) {
+		ours.Heading = "Log-probability by model"
+		return []figure{ours}
+	}
 	paper := chart{id: "fig4-paper", title: "Log-probability of gold responses, the paper", xLabel: "model",
 		yLabel: "mean log p(gold), nats", xTicks: modelTicks([]string{"m0", "m1", "m2", "m3"}), format: nats, height: 320,
 		lines: []line{{"negative control", paperLogProb["neg"][0], "grey"}, {"positive control", paperLogProb["pos"][0], "grey"}}}
@@ -49,7 +54,7 @@ func figure4(d Data) []figure {
 		paper.series = append(paper.series, series{name: s.name, class: s.class, marker: s.marker, points: values(paperLogProb[paperKey(s.condition, s.subset)], 0)})
 	}
 	return []figure{
-		{"Figure 4, this run", run.draw(), "Error bars: ± one standard error of the mean; where none is seen it is smaller than the marker."},
+		ours,
 		{"Figure 4, the paper", paper.draw(), "mistral-7b-instruct on open-ended tasks. Another world, another model: the scales differ, the shape compares."},
 	}
 }
@@ -105,6 +110,9 @@ func winChart(id, title string, ticks []tick) chart {
 // the paper's two panels.
 func figure3(d Data) []figure {
 	r := d.Result
+	if !iterated(r) {
+		return contestWins(r)
+	}
 	same := paperWinRate[paperRow(r)]
 	run := winChart("fig3-run", "Win rate against the initial model, this run", modelTicks(longest(r.Models, 4)))
 	run.series = []series{
@@ -126,6 +134,21 @@ func figure3(d Data) []figure {
 	return figures
 }
 
+// contestWins draws the win rates of any models, without lines between them.
+func contestWins(r *eval.Result) []figure {
+	if len(r.WinRate) == 0 {
+		return nil
+	}
+	c := winChart("fig3-run", "Win rate against "+baseline(r), modelTicks(r.Models))
+	c.yLabel = "win rate against " + baseline(r)
+	c.series = []series{{name: "win rate", class: "c1", marker: "circle", dots: true, points: runWins(r)[1:]}}
+	figures := []figure{{"Win rate by model", c.draw(), "Error bars: 95 % interval. " + baseline(r) + " stands at ½ by definition."}}
+	if f, ok := winsByTurns(r); ok {
+		figures = append(figures, f)
+	}
+	return figures
+}
+
 // winsByTurns draws the win rate by length of the conversation, a line per model.
 func winsByTurns(r *eval.Result) (figure, bool) {
 	rows, lengths := winRows(r)
@@ -136,7 +159,7 @@ func winsByTurns(r *eval.Result) (figure, bool) {
 	for _, k := range lengths {
 		ticks = append(ticks, tick{float64(k), plural(k, "turn")})
 	}
-	c := winChart("fig3-turns", "Win rate against the initial model by length of the conversation, this run", ticks)
+	c := winChart("fig3-turns", "Win rate against "+baseline(r)+" by length of the conversation, this run", ticks)
 	c.xLabel = "length of the conversation"
 	for i, w := range r.WinRate {
 		s := series{name: w.Model, class: slotClass[i%len(slotClass)], marker: slotMarker[i%len(slotMarker)]}
@@ -203,6 +226,9 @@ func longest(models []string, n int) []string {
 // figure5 draws the paper's remaining ablations, with this run where it is one of them.
 func figure5(d Data) []figure {
 	r := d.Result
+	if !iterated(r) {
+		return nil
+	}
 	ticks := modelTicks([]string{"m0", "m1", "m2", "m3"})
 	a := chart{id: "fig5-a", title: "Log-probability of gold responses, the paper: training ablations", xLabel: "model",
 		yLabel: "mean log p(gold), nats", xTicks: ticks, format: nats, height: 300, series: []series{
@@ -252,8 +278,8 @@ func relevanceFigure(d Data) []figure {
 		return nil
 	}
 	c.series = []series{
-		{name: "relevant", class: "c1", marker: "circle", points: rel},
-		{name: "redundant", class: "c2", marker: "square", points: red},
+		{name: "relevant", class: "c1", marker: "circle", dots: !iterated(r), points: rel},
+		{name: "redundant", class: "c2", marker: "square", dots: !iterated(r), points: red},
 	}
 	if r.Optimum != nil {
 		c.lines = []line{{"chance", r.Optimum.ChanceRelevant, "grey"}, {"optimum", r.Optimum.Relevant, "c5"}}

@@ -42,6 +42,9 @@ func verdict(r *eval.Result) learned {
 func Headline(d Data) string {
 	r := d.Result
 	m0, mN, ok := ends(r)
+	if !iterated(r) {
+		return contest(r)
+	}
 	if !ok {
 		return "This run holds one model, so there is nothing to compare yet."
 	}
@@ -105,4 +108,34 @@ func relevance(d Data) (relevant, bool) {
 		q.against = " (" + m0 + ": " + percent(a.Relevant) + ", chance: " + percent(o.ChanceRelevant) + ")"
 	}
 	return q, true
+}
+
+// contest is the headline of an evaluation of any models: who asked best, and how each fared
+// against the baseline.
+func contest(r *eval.Result) string {
+	var s strings.Builder
+	best, found := eval.GoldLogProb{}, false
+	for _, m := range r.Models {
+		if g, ok := gold(r, eval.QExperimental, m, eval.All); ok && (!found || g.Mean > best.Mean) {
+			best, found = g, true
+		}
+	}
+	switch {
+	case len(r.Models) == 1 && found:
+		fmt.Fprintf(&s, "After the conversations of %s the right answer has a log-probability of %s ± %.2f nats.", best.Model, nats(best.Mean), best.SEM)
+	case found:
+		fmt.Fprintf(&s, "Of %s, the conversations of %s make the right answer most probable: %s ± %.2f nats", plural(len(r.Models), "model"), best.Model, nats(best.Mean), best.SEM)
+		if best.Model != r.Models[0] {
+			fmt.Fprintf(&s, ", %s (%s to %s) more than those of %s", signed(best.Delta), signed(best.DeltaLow), signed(best.DeltaHigh), r.Models[0])
+		}
+		s.WriteString(".")
+	default:
+		s.WriteString("Gold log-probabilities were not measured.")
+	}
+	for _, w := range r.WinRate {
+		if w.N > 0 {
+			fmt.Fprintf(&s, " %s wins over %s %s of the time (95\u00a0%% interval %s–%s).", w.Model, r.Models[0], percent(w.Rate), strings.TrimSuffix(percent(w.Low), "\u00a0%"), percent(w.High))
+		}
+	}
+	return s.String()
 }

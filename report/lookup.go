@@ -72,6 +72,18 @@ func ends(r *eval.Result) (first, last string, ok bool) {
 	return r.Models[0], r.Models[len(r.Models)-1], true
 }
 
+// baseline is the model that all others are compared with.
+func baseline(r *eval.Result) string {
+	if len(r.Models) == 0 {
+		return "m0"
+	}
+	return r.Models[0]
+}
+
+// iterated tells whether the models are iterations of one. Of others the paper says nothing,
+// and its values do not stand beside theirs.
+func iterated(r *eval.Result) bool { return r.Kind == eval.Iterations }
+
 // ablation is the kind of run, read from the experiment's name: "" is the main method.
 func ablation(r *eval.Result) string {
 	for _, a := range []string{"no-regularization", "gold-response", "response-model"} {

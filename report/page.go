@@ -45,6 +45,8 @@ type view struct {
 	Dropped    []named
 	Redrawn    []named
 	WinTurns   []int
+	Baseline   string // the model that all others are compared with
+	Iterated   bool   // the models are iterations of one
 	DroppedBy  []kindRow
 	RedrawnBy  []kindRow
 	Calls      []callRow
@@ -85,12 +87,15 @@ func newView(d Data) (view, error) {
 		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + source(style) + "; script-src " + source(script),
 		Style:  template.CSS(style), Script: template.JS(script),
 		Result: d.Result, Headline: Headline(d), Rounds: max(len(d.Result.Models)-1, 0), Tiles: tiles(d),
-		Shapes: shapeRows(d.Result), Gold: goldRows(d.Result), Questions: questionRows(d.Result),
+		Baseline: baseline(d.Result), Iterated: iterated(d.Result), Gold: goldRows(d.Result), Questions: questionRows(d.Result),
 		Relevance: relevanceFigure(d), Figure3: figure3(d), Figure4: figure4(d), Figure5: figure5(d),
 		Curves: curves(d.Result), Train: trainRows(d), Dropped: countRows(d.Result.Dropped), Redrawn: countRows(d.Result.Redrawn),
 		DroppedBy: kindRows(d.Iterations, func(it IterationView) map[string]int { return it.Dropped }),
 		RedrawnBy: kindRows(d.Iterations, func(it IterationView) map[string]int { return it.Redrawn }),
 		Calls:     callRows(d.Result), Groups: groups(d), Evidence: evidenceOf(d.Result), Provenance: d.Provenance,
+	}
+	if v.Iterated {
+		v.Shapes = shapeRows(d.Result)
 	}
 	v.Optimum, v.ByTurns = optimumRows(d.Result), goldByTurns(d.Result)
 	v.Wins, v.WinTurns = winRows(d.Result)
@@ -124,11 +129,11 @@ func tiles(d Data) []tile {
 	a, okA := gold(r, eval.QExperimental, m0, eval.All)
 	b, okB := gold(r, eval.QExperimental, mN, eval.All)
 	if okA && okB {
-		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; mean paired difference; paper " + paperSigned(paperLogProb["qa"][3]-paperLogProb["qa"][0])})
+		out = append(out, tile{"Gold log-probability, " + m0 + " → " + mN, signed(b.Delta) + " nats", nats(a.Mean) + " → " + nats(b.Mean) + "; mean paired difference" + besidePaper(r, paperSigned(paperLogProb["qa"][3]-paperLogProb["qa"][0]))})
 	}
 	if gap, ok := gapRow(r); ok {
 		n := len(gap.Cells)
-		out = append(out, tile{"Gap over random personas", gap.Cells[0].Mean + " → " + gap.Cells[n-1].Mean, "nats, Q-experimental − Q-random; paper " + paperSigned(paperGap(0)) + " → " + paperSigned(paperGap(3))})
+		out = append(out, tile{"Gap over random personas", gap.Cells[0].Mean + " → " + gap.Cells[n-1].Mean, "nats, Q-experimental − Q-random" + besidePaper(r, paperSigned(paperGap(0))+" → "+paperSigned(paperGap(3)))})
 	}
 	if q, ok := relevance(d); ok {
 		t := tile{"Relevant questions", q.from + " → " + q.to, ""}
@@ -141,4 +146,12 @@ func tiles(d Data) []tile {
 		out = append(out, tile{"Win rate of " + mN + " over " + m0, rate(w.Rate), "95\u00a0% interval " + rate(w.Low) + "–" + rate(w.High) + ", n\u00a0=\u00a0" + count(w.N)})
 	}
 	return out
+}
+
+// besidePaper puts the paper's value behind ours, where the two compare.
+func besidePaper(r *eval.Result, value string) string {
+	if !iterated(r) {
+		return ""
+	}
+	return "; paper " + value
 }

@@ -59,7 +59,7 @@ func goldRows(r *eval.Result) []goldRow {
 		if hi != lo {
 			row.N += "–" + count(hi)
 		}
-		if p := paperLogProb[paperKey(c.key, c.subset)]; p != nil {
+		if p := paperLogProb[paperKey(c.key, c.subset)]; p != nil && iterated(r) {
 			row.Paper = make([]string, len(r.Models))
 			for i := range row.Paper {
 				if i < len(p) {
@@ -79,7 +79,10 @@ func sem(v float64) string { return "±" + fmt.Sprintf("%.2f", v) }
 
 // gapRow is Q-experimental minus Q-random by model: the persona's share of the gain.
 func gapRow(r *eval.Result) (goldRow, bool) {
-	row := goldRow{Name: "Gap: Q-experimental − Q-random", Cells: make([]goldCell, len(r.Models)), Paper: make([]string, len(r.Models))}
+	row := goldRow{Name: "Gap: Q-experimental − Q-random", Cells: make([]goldCell, len(r.Models))}
+	if iterated(r) {
+		row.Paper = make([]string, len(r.Models))
+	}
 	var first, last float64
 	for i, m := range r.Models {
 		a, okA := gold(r, eval.QExperimental, m, eval.All)
@@ -92,11 +95,14 @@ func gapRow(r *eval.Result) (goldRow, bool) {
 			first = last
 		}
 		row.Cells[i] = goldCell{Mean: signed(last)}
-		if i < len(paperLogProb["qa"]) {
+		if i < len(paperLogProb["qa"]) && row.Paper != nil {
 			row.Paper[i] = paperSigned(paperGap(i))
 		}
 	}
-	row.Change, row.Delta = signed(last-first), paperSigned(paperGap(3)-paperGap(0))
+	row.Change = signed(last - first)
+	if row.Paper != nil {
+		row.Delta = paperSigned(paperGap(3) - paperGap(0))
+	}
 	return row, len(r.Models) > 0
 }
 
@@ -181,7 +187,7 @@ func winRows(r *eval.Result) (rows []winRow, lengths []int) {
 				row.ByTurns[slices.Index(lengths, t.Turns)] = rate(t.Rate)
 			}
 		}
-		if i := slices.Index(r.Models, w.Model) - 1; i >= 0 && i < len(paper) {
+		if i := slices.Index(r.Models, w.Model) - 1; i >= 0 && i < len(paper) && iterated(r) {
 			row.Paper = rate(paper[i])
 		}
 		rows = append(rows, row)
@@ -303,18 +309,26 @@ func countRows(counts map[string]int) []named {
 	return out
 }
 
-type callRow struct{ Role, Made, In, Out string }
+type callRow struct{ Role, Made, In, Out, Cost string }
+
+// money is in the currency of the prices that the experiment gives; "–" where nothing costs.
+func money(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
 
 func callRows(r *eval.Result) []callRow {
 	var out []callRow
-	made, in, tokens := 0, 0, 0
+	made, in, tokens, cost := 0, 0, 0, 0.0
 	for _, k := range slices.Sorted(maps.Keys(r.Calls)) {
 		c := r.Calls[k]
-		out = append(out, callRow{k, count(c.Made), count(c.TokensIn), count(c.TokensOut)})
-		made, in, tokens = made+c.Made, in+c.TokensIn, tokens+c.TokensOut
+		out = append(out, callRow{k, count(c.Made), count(c.TokensIn), count(c.TokensOut), money(c.Cost)})
+		made, in, tokens, cost = made+c.Made, in+c.TokensIn, tokens+c.TokensOut, cost+c.Cost
 	}
 	if len(out) > 1 {
-		out = append(out, callRow{"all roles", count(made), count(in), count(tokens)})
+		out = append(out, callRow{"all roles", count(made), count(in), count(tokens), money(cost)})
 	}
 	return out
 }

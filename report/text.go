@@ -19,7 +19,7 @@ func Text(w io.Writer, r *eval.Result) error {
 		if gap, ok := gapRow(r); ok {
 			rows = append(rows, gap)
 		}
-		b.WriteString("\nGold log-probability under Q_BASE, nats: mean ± SEM (paper's values below)\n")
+		b.WriteString("\nGold log-probability under Q_BASE, nats: mean ± SEM" + beside(r, " (paper's values below)") + "\n")
 		t := table{append(append([]string{""}, r.Models...), "change", "n")}
 		for _, row := range rows {
 			t = append(t, goldText(row)...)
@@ -33,15 +33,21 @@ func Text(w io.Writer, r *eval.Result) error {
 		}
 	}
 	if rows, lengths := winRows(r); len(rows) > 0 {
-		b.WriteString("\nWin rate against m0\n")
+		b.WriteString("\nWin rate against " + baseline(r) + "\n")
 		head := []string{"", "rate", "95 % interval", "n", "wins", "ties", "losses", "invalid"}
 		for _, k := range lengths {
 			head = append(head, plural(k, "turn"))
 		}
-		t := table{append(head, "paper")}
+		if iterated(r) {
+			head = append(head, "paper")
+		}
+		t := table{head}
 		for _, row := range rows {
 			cells := append([]string{row.Model, row.Rate, row.Interval, row.N, row.Wins, row.Ties, row.Losses, row.Invalid}, row.ByTurns...)
-			t = append(t, append(cells, row.Paper))
+			if iterated(r) {
+				cells = append(cells, row.Paper)
+			}
+			t = append(t, cells)
 		}
 		t.print(&b)
 	}
@@ -56,9 +62,18 @@ func Text(w io.Writer, r *eval.Result) error {
 		}
 		t.print(&b)
 	}
-	b.WriteString("\nShapes of the paper\n")
-	for _, s := range shapeRows(r) {
-		fmt.Fprintf(&b, "  (%s) %s %-10s  %s\n", s.ID, s.Mark, s.Verdict, s.Evidence)
+	for _, a := range diversitySection(r).Alarms {
+		fmt.Fprintf(&b, "  ALARM  %s\n", a)
+	}
+	if asking := askingTable(r); len(asking.Rows) > 0 {
+		b.WriteString("\nWhen it asks, if it may choose (95 % intervals)\n")
+		append(table{append([]string{""}, asking.Head[1:]...)}, asking.Rows...).print(&b)
+	}
+	if iterated(r) {
+		b.WriteString("\nShapes of the paper\n")
+		for _, s := range shapeRows(r) {
+			fmt.Fprintf(&b, "  (%s) %s %-10s  %s\n", s.ID, s.Mark, s.Verdict, s.Evidence)
+		}
 	}
 	if left := leftOutText(r.LeftOut); left != "" {
 		fmt.Fprintf(&b, "\n%s\n", left)
@@ -129,4 +144,12 @@ func wrap(text string, width int) string {
 		at += n
 	}
 	return b.String()
+}
+
+// beside is text for reports that have the paper's values in them.
+func beside(r *eval.Result, text string) string {
+	if iterated(r) {
+		return text
+	}
+	return ""
 }

@@ -21,7 +21,8 @@ type cast struct {
 	roleplayers []seat
 	evaluators  []seat // Roleplayers of the evaluation
 	judges      []seat
-	oracle      seat // who makes the golds that are missing
+	oracle      seat   // who makes the golds that are missing
+	contestants []seat // of an evaluation of any models
 }
 
 // seat is a player that is open.
@@ -125,7 +126,7 @@ func (c *cast) scores(ctx context.Context, s *session) error {
 // payees are the players that servers play, by role.
 func (c *cast) payees(e Experiment) map[string]Player {
 	out := map[string]Player{"rater": c.judges[0].player}
-	for _, at := range slices.Concat(c.roleplayers, c.evaluators, c.judges) {
+	for _, at := range slices.Concat(c.roleplayers, c.evaluators, c.judges, c.contestants) {
 		out[at.role] = at.player
 	}
 	for _, at := range c.oracles() {

@@ -28,6 +28,8 @@ func loadData(e Experiment, seed uint64, s Source) (data, error) {
 	switch files := s.Tasks != "" || s.Personas != "" || s.Gold != "" || s.Names != ""; {
 	case s.Data != "" && files:
 		return data{}, errors.New("--data is a directory with everything; leave out --tasks, --personas, --names and --gold")
+	case s.Whole && !s.own():
+		return data{}, errors.New("a world makes as many tasks and personas as an experiment asks for; --whole is for your own data")
 	case s.own() && s.WorldFile != "":
 		return data{}, errors.New("--world brings its own tasks and personas; leave out --data, --tasks, --personas and --gold")
 	case s.own() && s.Data == "" && (s.Tasks == "" || s.Personas == "" || s.Gold == "" && e.Roles.Oracle == nil):
@@ -78,6 +80,10 @@ func LoadWorld(file string) (*nano.World, error) {
 func dealt(e Experiment, seed uint64, s Source) (d data, err error) {
 	if d.set, err = readSet(s); err != nil {
 		return d, err
+	}
+	if s.Whole {
+		d.Splits = whole(d.set)
+		return d, d.Test.Validate()
 	}
 	if e.Roles.Oracle == nil {
 		d.Splits, err = d.set.Deal(seed, e.Data)

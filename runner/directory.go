@@ -31,10 +31,11 @@ type Manifest struct {
 	Data       string              `json:"data"`   // digest of the splits
 	Source     Source              `json:"source"` // where they came from, for reopening
 	Prompts    map[string]string   `json:"prompts"`
-	Roles      map[string][]string `json:"roles,omitempty"`  // digests of players that are not the base model
-	Identity   string              `json:"identity"`         // digest of all of the above but Source
-	Storage    Storage             `json:"storage,omitzero"` // where things are that are not in the directory, without passwords; changes no result
-	Version    string              `json:"version"`          // of the program that began the run
+	Roles      map[string][]string `json:"roles,omitempty"`     // digests of players that are not the base model
+	Evaluated  []Evaluated         `json:"evaluated,omitempty"` // of an evaluation of any models: no run
+	Identity   string              `json:"identity"`            // digest of all of the above but Source
+	Storage    Storage             `json:"storage,omitzero"`    // where things are that are not in the directory, without passwords; changes no result
+	Version    string              `json:"version"`             // of the program that began the run
 }
 
 // Source is how to find a run's inputs again.
@@ -47,6 +48,7 @@ type Source struct {
 	Personas   string `json:"personas,omitempty"`
 	Names      string `json:"names,omitempty"`
 	Gold       string `json:"gold,omitempty"`
+	Whole      bool   `json:"whole,omitempty"` // of an evaluation: all pairs are test pairs, none are for training
 }
 
 const schema = 1
@@ -58,6 +60,10 @@ func (m *Manifest) identify() error {
 	c.Experiment.Roles = c.Experiment.Roles.identity()
 	if len(c.Roles[oracleRole]) == 0 { // the data has its golds: nobody is asked
 		c.Experiment.Roles.Oracle = nil
+	}
+	c.Evaluated = nil
+	for _, e := range m.Evaluated {
+		c.Evaluated = append(c.Evaluated, Evaluated{Name: e.Name, Digest: e.Digest})
 	}
 	c.Experiment.Trainer = c.Experiment.Trainer.identity()
 	c.Experiment.Evaluation.Roleplayer = identities(c.Experiment.Evaluation.Roleplayer)
@@ -107,7 +113,7 @@ func difference(a, b *Manifest) string {
 	for _, f := range []struct {
 		what string
 		a, b any
-	}{{"schema", a.Schema, b.Schema}, {"seed", a.Seed, b.Seed}, {"experiment", a.Experiment, b.Experiment}, {"model", a.Model, b.Model}, {"data", a.Data, b.Data}, {"prompts", a.Prompts, b.Prompts}} {
+	}{{"schema", a.Schema, b.Schema}, {"seed", a.Seed, b.Seed}, {"experiment", a.Experiment, b.Experiment}, {"model", a.Model, b.Model}, {"data", a.Data, b.Data}, {"list of models", a.Evaluated, b.Evaluated}, {"prompts", a.Prompts, b.Prompts}} {
 		x, errA := digest(f.a)
 		y, errB := digest(f.b)
 		if errA != nil || errB != nil || x != y {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,11 +39,12 @@ type session struct {
 
 // open makes a run ready, or one that was begun: nothing is asked of a model yet but what it
 // is and whether it scores rightly.
-func open(ctx context.Context, o Options) (_ *session, err error) {
+// contestants are the models of an evaluation; a run has none.
+func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session, err error) {
 	s := &session{clock: startClock(), notify: o.Observe}
 	if o.Resolved != nil {
 		s.experiment = *o.Resolved
-		s.experiment.Algorithm.Concurrency = stargate.Paper().Concurrency // no part of a manifest
+		s.experiment.Algorithm.Concurrency = cmp.Or(s.experiment.Algorithm.Concurrency, stargate.Paper().Concurrency) // no part of a manifest
 	} else if s.experiment, err = LoadExperiment(o.Experiment); err != nil {
 		return nil, err
 	}
@@ -68,12 +70,15 @@ func open(ctx context.Context, o Options) (_ *session, err error) {
 	if err = s.cast.fill(ctx, s, o.Source.ModelDir); err != nil {
 		return nil, err
 	}
+	if err = s.cast.enter(ctx, s, contestants); err != nil {
+		return nil, err
+	}
 	splits, err := digest(s.data.Splits)
 	if err != nil {
 		return nil, err
 	}
 	s.manifest = Manifest{Schema: schema, Experiment: s.experiment, Seed: o.Seed, Model: s.cast.questioner.digest, Data: splits, Source: o.Source, Prompts: s.prompts.Digests(), Version: o.Version,
-		Roles: s.cast.digests(s.experiment)}
+		Roles: s.cast.digests(s.experiment), Evaluated: s.cast.evaluated()}
 	if err = s.manifest.identify(); err != nil {
 		return nil, err
 	}

@@ -70,13 +70,19 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	for _, it := range iterations {
 		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy.WithPreamble(false)})
 	}
-	in.Experiment, in.Config, in.Test = s.experiment.Name, s.config, s.data.Test
-	in.Base, in.Models, in.Roleplayer = s.base, policies, s.evaluator
-	in.WinPairs, in.BaseResponds = s.experiment.Evaluation.WinPairs, s.experiment.Evaluation.ResponseModel == "base"
-	in.Observe = func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) }
+	in.Models = policies
+	in.BaseResponds = s.experiment.Evaluation.ResponseModel == "base"
 	if s.config.ResponsePreamble {
 		in.Baselines = []eval.Model{{Name: "m0 with the preamble", Policy: m0.WithPreamble(true)}}
 	}
+	return s.evaluate(ctx, in, iterations)
+}
+
+// evaluate measures in.Models on the test split, and leaves the report in the directory.
+func (s *session) evaluate(ctx context.Context, in eval.Input, iterations []stargate.Iteration) (*Outcome, error) {
+	in.Experiment, in.Config, in.Test = s.experiment.Name, s.config, s.data.Test
+	in.Base, in.Roleplayer, in.WinPairs = s.base, s.evaluator, s.experiment.Evaluation.WinPairs
+	in.Observe = func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) }
 	if s.data.world != nil {
 		in.Truth = s.data.world
 	}

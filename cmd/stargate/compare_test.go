@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -12,8 +13,17 @@ import (
 
 // scriptCommands are what scripts can do besides running the program.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"gate": gateScript,
-	"fill": fillScript,
+	"gate":     gateScript,
+	"fill":     fillScript,
+	"freeport": freePortScript,
+}
+
+// freePortScript is "freeport VARIABLE": a port that nobody listens on.
+func freePortScript(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	ts.Check(l.Close())
 }
 
 // gateScript is "gate CODE ARGS…": runs stargate gate and wants an exit code.

@@ -62,6 +62,9 @@ send it along.`,
 					return err
 				}
 				o.Models = []string{fmt.Sprintf("m%d", m.Experiment.Algorithm.Iterations)}
+				if n := len(m.Evaluated); n > 0 {
+					o.Models = []string{m.Evaluated[n-1].Name}
+				}
 			}
 			sheet, key, err := rating.New(compared, o)
 			if err != nil {

@@ -76,7 +76,10 @@ func execute(c *cobra.Command, o runner.Options, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	w := c.OutOrStdout()
+	return printOutcome(c.OutOrStdout(), out, asJSON)
+}
+
+func printOutcome(w io.Writer, out *runner.Outcome, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, out.Result)
 	}
@@ -84,7 +87,7 @@ func execute(c *cobra.Command, o runner.Options, asJSON bool) error {
 		return err
 	}
 	last := out.Timing.Sessions[len(out.Timing.Sessions)-1]
-	_, err = fmt.Fprintf(w, "\n%.0f s, %d MiB at most. Open %s to see every conversation.\n", last.Seconds, last.PeakMiB, filepath.Join(out.Dir, "report.html"))
+	_, err := fmt.Fprintf(w, "\n%.0f s, %d MiB at most. Open %s to see every conversation.\n", last.Seconds, last.PeakMiB, filepath.Join(out.Dir, "report.html"))
 	return err
 }
 

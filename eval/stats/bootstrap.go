@@ -151,24 +151,28 @@ func (c *Crossed) each(o Resampling, do func(r *replicate) (float64, bool)) []fl
 
 // Studentised is the two-way cluster bootstrap of a mean: tasks and personas are drawn
 // again, and the interval comes from the quantiles of (mean* - mean)/SEM*, with the
-// clustered error of each draw (Efron and Tibshirani, 1993, chapter 12; the crossed draw is
+// clustered error of each draw, never below that of tasks, personas or pairs alone (Efron and Tibshirani, 1993, chapter 12; the crossed draw is
 // Owen's, 2007). p is the share of draws at least as far out as null is from the mean, the
 // smaller side doubled. ok is false where there is no spread or nothing to draw again.
 func (c *Crossed) Studentised(o Resampling, null float64) (interval Interval, p float64, ok bool) {
-	est := Mean(c.obs)
-	if est.SEM == 0 || c.tasks+c.persons == 0 {
+	if len(c.obs) == 0 || c.tasks+c.persons == 0 {
+		return Interval{}, 0, false
+	}
+	centre, v := variances(c.obs)
+	scale := math.Sqrt(v.largest())
+	if scale == 0 {
 		return Interval{}, 0, false
 	}
 	t := c.each(o, func(r *replicate) (float64, bool) {
 		mean, sem := c.weighted(r)
-		return (mean - est.Mean) / sem, sem > 0
+		return (mean - centre) / sem, sem > 0
 	})
 	if len(t) < o.resamples()/2 {
 		return Interval{}, 0, false
 	}
 	slices.Sort(t)
-	interval = Interval{est.Mean - quantile(t, 0.975)*est.SEM, est.Mean - quantile(t, 0.025)*est.SEM}
-	at := (est.Mean - null) / est.SEM
+	interval = Interval{centre - quantile(t, 0.975)*scale, centre - quantile(t, 0.025)*scale}
+	at := (centre - null) / scale
 	notAbove := upper(t, at)
 	notBelow, _ := slices.BinarySearch(t, at)
 	notBelow = len(t) - notBelow
@@ -212,8 +216,8 @@ func (c *Crossed) weighted(r *replicate) (mean, sem float64) {
 		r.sumP[u] += r.task[t] * d
 		pair += r.weight[i] * d * d
 	}
-	parts := [3]float64{spread(r.task, r.sumT, c.tasks, n), spread(r.persona, r.sumP, c.persons, n), pair / (n * n) * n / (n - 1)}
-	return mean, math.Sqrt(max(parts[0]+parts[1]-parts[2], parts[0], parts[1], parts[2]))
+	v := parts{task: spread(r.task, r.sumT, c.tasks, n), persona: spread(r.persona, r.sumP, c.persons, n), pair: pair / (n * n) * n / (n - 1)}
+	return mean, math.Sqrt(v.largest())
 }
 
 func spread(count, sum []float64, clusters int, n float64) float64 {

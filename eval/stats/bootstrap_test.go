@@ -49,7 +49,7 @@ func TestBootstrapIgnoresOrder(t *testing.T) {
 }
 
 // With every draw of each cluster once, a draw is the sample itself: the weighted mean and
-// error are those of Mean, whatever lies nested in what.
+// scale are those of the sample, whatever lies nested in what.
 func TestADrawOfEverythingIsTheSample(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	full := crossed(7, 4, func(i, j int) float64 { return float64(i) + r.NormFloat64() })
@@ -66,9 +66,10 @@ func TestADrawOfEverythingIsTheSample(t *testing.T) {
 				counts[i] = 1
 			}
 		}
-		mean, sem := c.weighted(once)
-		if e := Mean(obs); math.Abs(mean-e.Mean) > 1e-12 || math.Abs(sem-e.SEM) > 1e-12 {
-			t.Errorf("%s: %g ± %g, want %g ± %g", name, mean, sem, e.Mean, e.SEM)
+		mean, scale := c.weighted(once)
+		want, v := variances(obs)
+		if math.Abs(mean-want) > 1e-12 || math.Abs(scale-math.Sqrt(v.largest())) > 1e-12 {
+			t.Errorf("%s: %g ± %g, want %g ± %g", name, mean, scale, want, math.Sqrt(v.largest()))
 		}
 	}
 }

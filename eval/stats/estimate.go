@@ -26,30 +26,53 @@ type Interval struct{ Low, High float64 }
 
 // Mean estimates a mean over pairs whose values share tasks and personas. The variance is
 // that of Cameron, Gelbach and Miller (2011): by task, plus by persona, minus by pair, each
-// with the factor G/(G-1). Where that is smaller than one of its parts, the largest part is
-// taken, so that the error never vanishes by subtraction. With a single task (or persona)
+// with the factor G/(G-1). It can fall below the variance of independent pairs where neither
+// tasks nor personas matter: it estimates the same then, from few clusters. Where the
+// subtraction leaves nothing, the largest part is taken. With a single task (or persona)
 // nothing can be known about others, and the error speaks of that one only.
 func Mean(obs []Observation) Estimate {
-	n := len(obs)
-	if n == 0 {
+	if len(obs) == 0 {
 		return Estimate{}
 	}
-	var sum float64
-	for _, o := range obs {
-		sum += o.Value
-	}
-	mean := sum / float64(n)
-	byTask, tasks := between(obs, mean, func(o Observation) string { return o.Task })
-	byPersona, personas := between(obs, mean, func(o Observation) string { return o.Persona })
-	byPair, _ := between(obs, mean, func(o Observation) string { return o.Task + "\x00" + o.Persona })
-	v := max(byTask+byPersona-byPair, byTask, byPersona, byPair)
-	df := n - 1
-	for _, clusters := range []int{tasks, personas} {
+	mean, v := variances(obs)
+	df := len(obs) - 1
+	for _, clusters := range []int{v.tasks, v.personas} {
 		if clusters > 1 {
 			df = min(df, clusters-1)
 		}
 	}
-	return Estimate{mean, math.Sqrt(v), math.Sqrt(byPair), n, df}
+	return Estimate{mean, math.Sqrt(v.twoWay()), math.Sqrt(v.pair), len(obs), df}
+}
+
+// parts are the variances of a mean by kind of cluster.
+type parts struct {
+	task, persona, pair float64
+	tasks, personas     int
+}
+
+func variances(obs []Observation) (mean float64, v parts) {
+	for _, o := range obs {
+		mean += o.Value
+	}
+	mean /= float64(len(obs))
+	v.task, v.tasks = between(obs, mean, func(o Observation) string { return o.Task })
+	v.persona, v.personas = between(obs, mean, func(o Observation) string { return o.Persona })
+	v.pair, _ = between(obs, mean, func(o Observation) string { return o.Task + "\x00" + o.Persona })
+	return mean, v
+}
+
+// twoWay puts the parts together. What rounding leaves of them is nothing.
+func (v parts) twoWay() float64 {
+	if rest := v.task + v.persona - v.pair; rest > 1e-9*v.pair {
+		return rest
+	}
+	return max(v.task, v.persona, v.pair)
+}
+
+// largest is an upper bound that no subtraction makes small: a scale for resampling, where
+// a draw's error near nothing would make its ratio mean nothing.
+func (v parts) largest() float64 {
+	return max(v.task+v.persona-v.pair, v.task, v.persona, v.pair)
 }
 
 // between is the variance of the mean when observations of a cluster move together.

@@ -12,16 +12,25 @@ import (
 // (9+1+1+9)/16·4/3 = 5/3.
 func TestMeanByHand(t *testing.T) {
 	e := Mean([]Observation{{"a", "x", 1}, {"a", "y", 3}, {"b", "x", 5}, {"b", "y", 7}})
-	want := math.Sqrt(max(4+1-5.0/3, 4))
+	want := math.Sqrt(4 + 1 - 5.0/3)
 	if e.Mean != 4 || e.N != 4 || e.DF != 1 || math.Abs(e.SEM-want) > 1e-12 {
 		t.Errorf("got %+v, want SEM %g", e, want)
 	}
-	if d := e.DesignEffect(); math.Abs(d-4/(5.0/3)) > 1e-12 {
-		t.Errorf("design effect %g, want 2.4", d)
+	if d := e.DesignEffect(); math.Abs(d-2) > 1e-12 {
+		t.Errorf("design effect %g, want (10/3)/(5/3) = 2", d)
 	}
-	// t = 4/2 with one degree of freedom, whose distribution is Cauchy's: p = 1 - 2·atan(2)/π.
-	if p := e.P(0); math.Abs(p-(1-2*math.Atan(2)/math.Pi)) > 1e-9 {
+	// One degree of freedom, whose distribution is Cauchy's: p = 1 - 2·atan(t)/π.
+	if p := e.P(0); math.Abs(p-(1-2*math.Atan(4/want)/math.Pi)) > 1e-9 {
 		t.Errorf("p = %g", p)
+	}
+}
+
+// Where tasks and personas cancel, as 1, -1 and -1, 1 do, the subtraction leaves nothing of
+// the error, and that of the pairs is taken: 4/16·4/3.
+func TestMeanWhereNothingIsLeft(t *testing.T) {
+	e := Mean([]Observation{{"a", "x", 1}, {"a", "y", -1}, {"b", "x", -1}, {"b", "y", 1}})
+	if want := math.Sqrt(1.0 / 3); math.Abs(e.SEM-want) > 1e-12 {
+		t.Errorf("SEM %g, want %g", e.SEM, want)
 	}
 }
 

@@ -27,7 +27,7 @@
       shown += some;
       all += g.pairs.length;
     }
-    count.textContent = shown + " of " + all + " pairs shown" + (shown ? "" : ": no task, name or persona holds these words");
+    count.textContent = shown + " of " + all + " pairs shown" + (shown ? "" : ": no task, name, persona or key holds these words");
   };
   const setOpen = (open) => {
     for (const g of groups) for (const p of g.pairs) if (!p.pair.hidden) p.pair.open = open;

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stargate/eval"
+	"stargate/report"
+)
+
+func reportCommand() *cobra.Command {
+	var ablations []string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "report RUN",
+		Short: "Draw a finished run's report again, and print its tables",
+		Long: `Draw report.html of a finished run again from what the run stored, without a model. With
+--with, the shapes that need ablations are judged from the run directories given.`,
+		Example: "  stargate report runs/nano\n  stargate report runs/nano --with runs/nano+no-regularization --with runs/nano+gold-response",
+		Args:    exactly(1, "one run directory"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := report.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if len(ablations) > 0 {
+				others := map[string]*eval.Result{}
+				for _, dir := range ablations {
+					a, err := report.Load(dir)
+					if err != nil {
+						return err
+					}
+					_, name, ok := strings.Cut(a.Result.Experiment, "+")
+					if !ok {
+						return fmt.Errorf("%w: %s is %s, which is no ablation", errUsage, dir, a.Result.Experiment)
+					}
+					others[name] = a.Result
+				}
+				d.Result.Shapes = eval.Shapes(d.Result, others)
+				if err := report.Write(args[0], d); err != nil {
+					return err
+				}
+			} else if err := report.Write(args[0], d); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), d.Result)
+			}
+			return report.Text(c.OutOrStdout(), d.Result)
+		},
+	}
+	c.Flags().StringArrayVar(&ablations, "with", nil, "run directory of an ablation of the same experiment (may be repeated)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print report.json instead of tables")
+	return c
+}
