@@ -45,7 +45,7 @@ func (o *oracleFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "role-file", "", "YAML file of roles, instead of --url")
 	f.StringVar(&o.name, "role", "oracle", "role of that file")
 	f.StringVar(&o.price, "price", "", "money per million tokens, prompt and answer, such as 2.5,10")
-	f.IntVar(&o.role.Concurrency, "concurrency", 0, "requests in flight (default 64)")
+	f.IntVar(&o.role.Concurrency, "concurrency", 0, "most requests in flight (default: what the server takes; golds at most 256, personas 16)")
 	f.BoolVar(&o.batch, "batch", false, "use the server's batch API: half the price, within a day")
 	f.TextVar(&o.poll, "batch-poll", remote.Duration(0), "first pause between looks at a batch (default 15s)")
 	f.Float64Var(&o.limits.Cost, "max-cost", 0, "most money this command may spend, in the currency of the prices (default no limit)")

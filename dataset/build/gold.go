@@ -29,7 +29,7 @@ type GoldInput struct {
 // PaperGold are the settings of the authors' code: temperature 0, top-p 0.9, 300 tokens;
 // three more draws at temperature 0.7 where the first has a flaw.
 func PaperGold() GoldInput {
-	return GoldInput{Draw: stargate.Draw{TopP: 0.9, MaxTokens: 300}, Again: stargate.Draw{Temperature: 0.7, TopP: 0.9, MaxTokens: 300}, Draws: 4, Concurrency: 32}
+	return GoldInput{Draw: stargate.Draw{TopP: 0.9, MaxTokens: 300}, Again: stargate.Draw{Temperature: 0.7, TopP: 0.9, MaxTokens: 300}, Draws: 4, Concurrency: 256}
 }
 
 // Gold is the outcome of one pair: a text, or why there is none.

@@ -81,6 +81,9 @@ func Open(ctx context.Context, r Role, o Options) (*Client, error) {
 		c.Close()
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
+	if t, ok := c.transport.(limited); ok && r.Concurrency == 0 && c.facts.atOnce > 0 {
+		t.Limit(c.facts.atOnce)
+	}
 	return c, nil
 }
 

@@ -220,6 +220,7 @@ func (c *Client) askDetails(ctx context.Context) error {
 			Settings struct {
 				Context int `json:"n_ctx"`
 			} `json:"default_generation_settings"`
+			Slots     int    `json:"total_slots"`
 			ModelPath string `json:"model_path"`
 			Build     string `json:"build_info"`
 		}
@@ -228,6 +229,7 @@ func (c *Client) askDetails(ctx context.Context) error {
 		}
 		f.Version, f.Root = props.Build, path.Base(props.ModelPath)
 		f.MaxLength = props.Settings.Context
+		f.atOnce = 2 * max(1, props.Slots) // the others would wait in the server until their time is over
 	case Ollama:
 		var v struct {
 			Version string `json:"version"`
@@ -235,7 +237,7 @@ func (c *Client) askDetails(ctx context.Context) error {
 		if _, err := c.get(ctx, "/api/version", &v); err != nil {
 			return err
 		}
-		f.Version = v.Version
+		f.Version, f.atOnce = v.Version, 8 // OLLAMA_NUM_PARALLEL is 1 to 4, and the server does not tell it
 		var tags struct {
 			Models []struct {
 				Name   string `json:"name"`

@@ -32,7 +32,8 @@ type Facts struct {
 
 	Notes []string `json:"notes,omitempty"` // what a user should know of this kind of server
 
-	ends []int32 // tokens that end a turn
+	ends   []int32 // tokens that end a turn
+	atOnce int     // requests that are worth having in flight; 0: as many as it takes
 }
 
 // brief is what tells servers apart, on one line.

@@ -39,9 +39,12 @@ type Role struct {
 	APIKeyEnv string `yaml:"api_key_env,omitempty" json:"api_key_env,omitempty"` // environment variable with the key
 	Tokenizer string `yaml:"tokenizer,omitempty" json:"tokenizer,omitempty"`     // Hugging Face directory with tokenizer and chat template; no weights are needed
 
-	Price       Price `yaml:"price,omitempty" json:"price,omitzero"`
-	Rate        Rate  `yaml:"rate,omitempty" json:"rate,omitzero"`
-	Concurrency int   `yaml:"concurrency,omitempty" json:"concurrency,omitempty"` // most requests in flight, per server (default 256)
+	Price Price `yaml:"price,omitempty" json:"price,omitzero"`
+	Rate  Rate  `yaml:"rate,omitempty" json:"rate,omitzero"`
+	// Concurrency is the most requests in flight, per server. Left out, each server finds its
+	// own: 16 at first, more with every answer while all places are taken, less when it says
+	// that it is busy, at most 1024; llama.cpp at most twice its slots, Ollama 8.
+	Concurrency int `yaml:"concurrency,omitempty" json:"concurrency,omitempty"`
 	// TokensInFlight limits what a server works on at once, in tokens; 0 is no limit. Scoring
 	// needs memory by the token: about 4 bytes times the vocabulary for each (vLLM).
 	TokensInFlight int `yaml:"tokens_in_flight,omitempty" json:"tokens_in_flight,omitempty"`
@@ -173,7 +176,6 @@ func (r Role) withDefaults() Role {
 	set(&r.Thinking, StripThinking)
 	set(&r.Prefix, "/v1")
 	set(&r.Timeout, Duration(10*time.Minute))
-	set(&r.Concurrency, 256)
 	if r.API == Anthropic {
 		r.Server = Claude
 	}

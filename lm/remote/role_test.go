@@ -134,3 +134,31 @@ func TestDigest(t *testing.T) {
 		seen[d] = name
 	}
 }
+
+// Without a word from the user, a server that answers few requests at once is asked few.
+func TestConcurrencyOfSlots(t *testing.T) {
+	m := newModel(t, 3, 256)
+	for _, c := range []struct {
+		name   string
+		routes map[string]any
+		role   int
+		most   float64
+	}{
+		{"llama.cpp with one slot", llamaCpp, 0, 2},
+		{"llama.cpp, as the user says", llamaCpp, 6, 6},
+		{"Ollama", ollama, 0, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := remote.Role{URL: listen(t, chatOnly(t, m, c.routes)), Model: "tiny", Concurrency: c.role}
+			f, err := brisk(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			open(t, r, remote.Options{Transport: f})
+			if got := f.Stats().Endpoints[0].Limit; got != c.most {
+				t.Errorf("%g requests are let in at once, want %g", got, c.most)
+			}
+		})
+	}
+}

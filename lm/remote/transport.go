@@ -22,6 +22,11 @@ type Transport interface {
 	Get(ctx context.Context, path string) ([]byte, http.Header, error)
 }
 
+// limited is a transport that can be told to have fewer requests in flight at once.
+type limited interface {
+	Limit(most int)
+}
+
 // recycler is a transport that takes the memory of an answer back.
 type recycler interface {
 	Recycle(answer []byte)

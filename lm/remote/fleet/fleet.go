@@ -74,6 +74,19 @@ func notNil(body []byte) []byte {
 	return body
 }
 
+// Limit lowers the most concurrent requests of every endpoint: for servers that turned out to
+// do less at once than was thought. It never raises them.
+func (f *Fleet) Limit(most int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.endpoints {
+		e.o.Most = max(1, min(e.o.Most, most))
+		e.o.Start = min(e.o.Start, e.o.Most)
+		e.concurrency.most = float64(e.o.Most)
+		e.concurrency.limit = min(e.concurrency.limit, e.concurrency.most)
+	}
+}
+
 // Close fails the calls that wait, ends probes, and drops idle connections. Attempts in flight
 // are left to end with their callers.
 func (f *Fleet) Close() {

@@ -16,7 +16,7 @@ type Endpoint struct {
 	Header http.Header // sent with every request: the API key
 
 	Start  int // concurrent requests to begin with; 0: 16
-	Most   int // most concurrent requests; 0: 256, what vLLM runs at once by default
+	Most   int // most concurrent requests; 0: 1024, what vLLM runs at once by default on the largest GPUs
 	Tokens int // most tokens in flight; 0: no limit. vLLM's prompt_logprobs need memory by the token
 
 	RequestsPerMinute float64 // 0: no limit
@@ -70,7 +70,7 @@ func (o Options) withDefaults() Options {
 	for i := range o.Endpoints {
 		e := &o.Endpoints[i]
 		if e.Most == 0 {
-			e.Most = 256
+			e.Most = 1024
 		}
 		if e.Start == 0 {
 			e.Start = min(16, e.Most)
