@@ -20,7 +20,7 @@ var rank = map[string]int{
 	"lm/trainset": 1, "trainer/trainlog": 1, "trainer": 2, "trainer/embedded": 3, "trainer/command": 3, "trainer/tinker": 3, "trainer/tinker/tinkertest": 3,
 	"lm/local": 2, "lm/remote": 3, "nano": 3, "internal/compat": 4,
 	"": 4, "internal/bench": 5,
-	"export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
+	"telemetry": 5, "export/readback": 3, "export": 4, "export/exporttest": 4, "export/selection": 5,
 	"dataset": 5, "eval": 5, "eval/judge": 5, "eval/gate": 6, "eval/rating": 6, "eval/reply": 0, "eval/clarify": 1, "eval/stats": 0,
 	"dataset/batch/batchtest": 0, "dataset/batch": 5, "dataset/build": 6, "plan": 6,
 	"report": 6, "runner": 7, "serve": 7, "runner/cluster": 8,

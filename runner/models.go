@@ -12,6 +12,7 @@ import (
 	"stargate/lm/local"
 	"stargate/lm/remote"
 	"stargate/nano"
+	"stargate/telemetry"
 )
 
 // models opens the models of a run on one engine and journals what they are asked.
@@ -27,7 +28,10 @@ type models struct {
 	notes   map[string][]string // of those who trained them, by name
 	run     string              // names the run's adapters on servers
 	servers []*remote.Client
-	loaded  []func(context.Context) error // take adapters from their servers again
+
+	telemetry *telemetry.Telemetry // nil: nobody watches
+
+	loaded []func(context.Context) error // take adapters from their servers again
 }
 
 // unloadTime is how long a run waits at its end for servers to let its adapters go.

@@ -13,6 +13,7 @@ import (
 	"stargate/lm/local"
 	"stargate/lm/remote"
 	"stargate/prompt"
+	"stargate/telemetry"
 )
 
 // session is an opened run.
@@ -35,13 +36,14 @@ type session struct {
 	budget     *remote.Budget
 	clock      *clock
 	notify     func(Event)
+	telemetry  *telemetry.Telemetry // nil: nobody watches
 }
 
 // open makes a run ready, or one that was begun: nothing is asked of a model yet but what it
 // is and whether it scores rightly.
 // contestants are the models of an evaluation; a run has none.
 func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session, err error) {
-	s := &session{clock: startClock(), notify: o.Observe}
+	s := &session{clock: startClock(), notify: o.Observe, telemetry: o.Telemetry}
 	if o.Resolved != nil {
 		s.experiment = *o.Resolved
 		s.experiment.Algorithm.Concurrency = cmp.Or(s.experiment.Algorithm.Concurrency, stargate.Paper().Concurrency) // no part of a manifest
@@ -94,7 +96,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if err = s.countSpent(ctx); err != nil {
 		return nil, err
 	}
-	s.models.ledger = s.ledger
+	s.models.ledger, s.models.telemetry = s.ledger, s.telemetry
 	base, err := s.models.base(&s.cast, s.experiment.Trainer)
 	if err != nil {
 		return nil, err
@@ -134,7 +136,9 @@ func (s *session) openLedger(share string) (err error) {
 	if s.storage.Ledger != "" {
 		path = s.storage.Ledger
 	}
-	s.ledger, err = ledger.Open(path, id)
+	if s.ledger, err = ledger.Open(path, id); err == nil && s.telemetry != nil {
+		s.ledger.Watch(s.telemetry.Call)
+	}
 	return err
 }
 

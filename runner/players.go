@@ -88,6 +88,7 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}
 		s.models.servers = append(s.models.servers, client)
+		s.watchServers(account, client)
 		return seat{player: p, model: client, digest: client.Digest()}, nil
 	case p.Rule != nil && s.data.world == nil:
 		return seat{}, fmt.Errorf("%s: a rule can play only in a world whose truth is known; give a model (local: DIR)", role)

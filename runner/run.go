@@ -12,6 +12,7 @@ import (
 	"stargate/lm/remote"
 	"stargate/prompt"
 	"stargate/report"
+	"stargate/telemetry"
 )
 
 // Options are a run's inputs.
@@ -27,7 +28,8 @@ type Options struct {
 	Budget     remote.Limits // over that of the experiment; what was spent before counts
 	Version    string
 	Source     Source
-	Observe    func(Event) // may be nil; called from several goroutines
+	Observe    func(Event)          // may be nil; called from several goroutines
+	Telemetry  *telemetry.Telemetry // may be nil; changes no result
 }
 
 // Event tells how far a run is.
@@ -114,7 +116,8 @@ func (s *session) input() stargate.Input {
 		Observe: func(e stargate.Event) {
 			s.observe(fmt.Sprintf("iteration %d: %s", e.Iteration, e.Stage), e.Done, e.Total)
 		},
-		Keep: s.publishIteration,
+		Keep:  s.publishIteration,
+		Watch: s.watchPairs(),
 	}
 }
 
@@ -135,6 +138,7 @@ func LoadPrompts(set, dir string) (*prompt.Set, error) {
 
 func (s *session) observe(stage string, done, total int) {
 	s.clock.stage(stage)
+	s.watchStage(stage, done, total)
 	if s.notify != nil {
 		s.notify(Event{stage, done, total, s.budget.Cost()})
 	}

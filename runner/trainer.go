@@ -190,7 +190,7 @@ func (o *otherTrainer) train(ctx context.Context, name, dir string, examples []l
 	if err != nil {
 		return tuned{}, err
 	}
-	r, err := o.trainer.Train(ctx, trainer.Job{Name: name, Base: o.base, Set: set, Hyper: h, Dir: dir, Work: dir + trainingSuffix})
+	r, err := o.trainer.Train(ctx, trainer.Job{Name: name, Base: o.base, Set: set, Hyper: h, Dir: dir, Work: dir + trainingSuffix, Observe: o.models.watchTraining(name)})
 	if err != nil {
 		return tuned{}, err
 	}

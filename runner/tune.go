@@ -108,7 +108,7 @@ func (b *base) train(ctx context.Context, name, dir string, examples []lm.Exampl
 	if b.weights == nil {
 		return tuned{}, errors.New("the questioner is on a server, so the embedded trainer has no weights; give trainer: {base: DIR}, or trainer: {command: …}")
 	}
-	out, log, err := b.weights.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery})
+	out, log, err := b.weights.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery, Step: b.models.watchSteps(name)})
 	if err != nil {
 		return tuned{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -16,6 +17,7 @@ func runCommand() *cobra.Command {
 	var o runner.Options
 	var asJSON bool
 	var workers onCluster
+	var metrics string
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run an experiment: simulate, select, train, repeat, evaluate, report",
@@ -43,10 +45,15 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 			if workers.use {
 				return workers.run(c, o, asJSON)
 			}
-			return execute(c, o, asJSON)
+			stop, err := watch(c, metrics, &o)
+			if err != nil {
+				return err
+			}
+			return errors.Join(execute(c, o, asJSON), stop())
 		},
 	}
 	f := c.Flags()
+	metricsFlag(c, &metrics)
 	f.StringVar(&o.Experiment, "experiment", "nano", "experiment by name or .yaml file, with ablations after '+' (see stargate experiments)")
 	f.StringVar(&o.Out, "out", "", "run directory (default runs/EXPERIMENT)")
 	f.Uint64Var(&o.Seed, "seed", 0, "names all random draws")
