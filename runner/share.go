@@ -11,6 +11,7 @@ import (
 	"stargate/ledger"
 	"stargate/lm/local"
 	"stargate/lm/remote"
+	"stargate/telemetry"
 )
 
 // Shared is a run that several machines do: what each of them needs to open it. It is a
@@ -73,6 +74,8 @@ type JoinOptions struct {
 	Workers int    // processors of the embedded engine; 0 = all
 	Source  Source // where this machine has what the run reads, if not where the one that began it has
 	Observe func(Event)
+
+	Telemetry *telemetry.Telemetry // may be nil; changes no result
 }
 
 // Join opens a run of this name that was begun with [Share]. It fails with [ErrOtherRun] if
@@ -89,7 +92,7 @@ func Join(ctx context.Context, o JoinOptions, run, identity string) (*Part, erro
 	}
 	m := shared.Manifest
 	options := Options{Resolved: &m.Experiment, Out: filepath.Join(o.Work, run), Seed: m.Seed, Workers: o.Workers, Ledger: o.Ledger, Store: o.Store,
-		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe}
+		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe, Telemetry: o.Telemetry}
 	s, err := open(ctx, options)
 	if err != nil {
 		return nil, err

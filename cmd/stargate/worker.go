@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ func workerCommand() *cobra.Command {
 		join       runner.JoinOptions
 		roles      []string
 		experiment string
+		metrics    string
 	)
 	c := &cobra.Command{
 		Use:   "worker",
@@ -55,6 +57,12 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 				return err
 			}
 			join.Ledger, join.Store = at.Ledger, at.Store
+			stop, err := watch(c, metrics, &at)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, stop()) }()
+			join.Telemetry = at.Telemetry
 			if o.Deployment != "" && o.Build == "" {
 				o.Build = buildVersion()
 			}
@@ -83,6 +91,7 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 	f := c.Flags()
 	temporalFlags(c, &t)
 	storageFlags(c, &at)
+	metricsFlag(c, &metrics)
 	f.StringSliceVar(&roles, "roles", nil, "what to do, of flow, converse, evaluate, train and report (default all)")
 	f.StringVar(&o.Queues.Pool, "pool", cluster.DefaultPool, "first part of the task queues' names: runs of one pool are done by its workers")
 	f.StringVar(&experiment, "experiment", "nano", "experiment whose base model this worker reaches")
