@@ -36,13 +36,14 @@ func main() {
 	flag.BoolVar(&o.cpu, "cpu", false, "one thread, and the processor's time instead of the wall's")
 	flag.StringVar(&o.only, "only", "", "only the rows whose name has this `word`")
 	flag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
+	flag.StringVar(&o.under, "under", "", "`command` before that of each measurement, such as \"nice -n -10\"; it must wait for it")
 	flag.BoolVar(&o.prefix, "prefix", false, "what the prefix cache saves of a nano iteration, instead of the table")
 	flag.IntVar(&o.pairs, "pairs", 40, "`pairs` of the iteration, with -prefix")
 	flag.BoolVar(&o.models, "models", false, "shapes of published models, instead of config S")
 	flag.BoolVar(&o.large, "large", false, "a model of 13.5 GB, instead of config S")
 	flag.StringVar(&o.shape, "shape", "", "only the shape of this `name`, 135M or 0.5B, with -models")
 	flag.StringVar(&o.dtypes, "dtypes", "float32", "`types` of the peer's weights, float32 and bfloat16, with -models")
-	flag.StringVar(&o.dir, "dir", "", "`directory` for the weights of -models and -large (default that of temporary files)")
+	flag.StringVar(&o.dir, "dir", "", "`directory` for the weights of -models, which stay there for the next time, and of -large (default a temporary one)")
 	flag.Parse()
 	if o.cpu {
 		o.threads = 1
@@ -67,6 +68,7 @@ type options struct {
 	rounds, threads int
 	cpu             bool
 	only, python    string
+	under           string
 	prefix          bool
 	pairs           int
 

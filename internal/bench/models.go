@@ -79,20 +79,18 @@ func models(o options, out io.Writer) error {
 }
 
 func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
-	dir, err := os.MkdirTemp(o.dir, "stargate-bench-")
+	dir, remove, err := weightsDirectory(o.dir, x.name)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	dir, err = filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
+	defer remove()
 	child := func(what string) (reading, error) {
 		return s.reading(what, exec.Command(exe), directoryVariable+"="+dir, childVariable+"="+what)
 	}
-	if _, err := child("write " + x.name); err != nil { // in a process of its own: this one stays small
-		return err
+	if _, err := os.Stat(filepath.Join(dir, llama.WeightsFile)); err != nil { // in a process of its own: this one stays small
+		if _, err := child("write " + x.name); err != nil {
+			return err
+		}
 	}
 	peers := map[string]func(what string) (reading, error){}
 	if s.peer != "" {
@@ -180,6 +178,20 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 		fmt.Fprintf(out, "\nload %s at the end, %s\n\n", l, time.Now().UTC().Format("2006-01-02"))
 	}
 	return nil
+}
+
+// weightsDirectory is where a shape's weights are, or are to be written: below parent, to be found
+// there again, or where there is none a temporary one.
+func weightsDirectory(parent, name string) (dir string, remove func(), err error) {
+	if parent == "" {
+		dir, err = os.MkdirTemp("", "stargate-bench-")
+		return dir, func() { _ = os.RemoveAll(dir) }, err // of what is temporary, the system removes the rest
+	}
+	dir, err = filepath.Abs(filepath.Join(parent, name))
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, func() {}, os.MkdirAll(dir, 0o755)
 }
 
 // reading runs a measurement in a process of its own.

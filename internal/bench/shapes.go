@@ -58,11 +58,16 @@ func (s shape) write(dir string) (err error) {
 	if err := os.WriteFile(filepath.Join(dir, llama.ConfigFile), config, 0o644); err != nil {
 		return err
 	}
-	f, err := os.Create(filepath.Join(dir, llama.WeightsFile))
+	path := filepath.Join(dir, llama.WeightsFile)
+	f, err := os.Create(path + ".partial")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Rename(path+".partial", path)
+		}
+	}()
 	var tensors []safetensors.Tensor
 	for _, p := range m.Params() {
 		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape, DType: safetensors.BF16, Data: p.Data})

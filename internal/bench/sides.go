@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,13 @@ func (s *sides) take(r row, c *exec.Cmd, environment ...string) (float64, error)
 	c.Env = append(append(os.Environ(), "PEER_THREADS="+strconv.Itoa(s.threads)), environment...)
 	if s.cpu {
 		c.Env = append(c.Env, "PEER_CLOCK=cpu")
+	}
+	if under := strings.Fields(s.under); len(under) > 0 {
+		path, err := exec.LookPath(under[0])
+		if err != nil {
+			return 0, err
+		}
+		c.Path, c.Args = path, slices.Concat(under, []string{c.Path}, c.Args[1:])
 	}
 	var problems bytes.Buffer
 	c.Stderr = &problems
