@@ -101,6 +101,9 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if err != nil {
 		return nil, err
 	}
+	if base.trainer == nil && base.weights == nil && len(contestants) == 0 {
+		return nil, errNoWeights
+	}
 	s.base = stargate.NewBase(base, s.prompts)
 	if s.roleplayer, err = s.play(s.cast.roleplayers); err != nil {
 		return nil, err

@@ -37,6 +37,9 @@ func (s *models) base(c *cast, t TrainerSpec) (*base, error) {
 	return b, err
 }
 
+// errNoWeights: a run would simulate, which may cost much, and could not train.
+var errNoWeights = errors.New("trainer: the questioner is on a server, so the embedded trainer has no weights; give trainer: {base: DIR}, the model's directory, or trainer: {command: …}")
+
 // tuned is what the ledger keeps of a fine-tune: the weights themselves are a directory.
 type tuned struct {
 	Digest string     `json:"digest"`
@@ -106,7 +109,7 @@ func (b *base) makeTuned(ctx context.Context, name, dir string, examples []lm.Ex
 // train is the embedded trainer.
 func (b *base) train(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
 	if b.weights == nil {
-		return tuned{}, errors.New("the questioner is on a server, so the embedded trainer has no weights; give trainer: {base: DIR}, or trainer: {command: …}")
+		return tuned{}, errNoWeights
 	}
 	out, log, err := b.weights.TuneWithCheckpoints(ctx, name, examples, h, local.Checkpoints{Dir: dir + trainingSuffix, Every: checkpointEvery, Step: b.models.watchSteps(name)})
 	if err != nil {

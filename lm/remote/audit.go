@@ -164,6 +164,9 @@ func (a *auditor) fail(c Check, err error) error {
 	if !answered(err) && !errors.Is(err, lm.ErrContextLength) && !errors.Is(err, ErrWrongModel) {
 		return err
 	}
+	if errors.Is(err, lm.ErrContextLength) {
+		err = fmt.Errorf("%w: a run's prompts are longer than these: serve the model with a longer context", err)
+	}
 	c.Result, c.Why = Failure, err.Error()
 	a.out.Checks = append(a.out.Checks, c)
 	return nil

@@ -79,7 +79,7 @@ func Open(ctx context.Context, r Role, o Options) (*Client, error) {
 	}
 	if err := c.probeAll(ctx); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("%s: %w", o.Name, err)
+		return nil, err
 	}
 	if t, ok := c.transport.(limited); ok && r.Concurrency == 0 && c.facts.atOnce > 0 {
 		t.Limit(c.facts.atOnce)

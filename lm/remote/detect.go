@@ -25,20 +25,27 @@ type card struct {
 // get asks for a small object; absent says that the server has no such route: it says so, or
 // each time something else than JSON, as gateways do on routes that they do not know.
 func (c *Client) get(ctx context.Context, path string, into any) (absent bool, err error) {
+	reason, err := c.look(ctx, path, into)
+	return reason != "", err
+}
+
+// look is get with the reason why the route is absent, "" if it is there.
+func (c *Client) look(ctx context.Context, path string, into any) (absent string, err error) {
 	const looks = 3
 	for range looks {
 		answer, _, err := c.transport.Get(ctx, path)
 		if err != nil {
 			if status, ok := errors.AsType[*StatusError](err); ok && status.Status != http.StatusUnauthorized && status.Status != http.StatusForbidden && !status.Temporary() {
-				return true, nil
+				return status.Error(), nil
 			}
-			return false, c.explain(err)
+			return "", c.explain(err)
 		}
 		if json.Unmarshal(answer, into) == nil {
-			return false, nil
+			return "", nil
 		}
+		absent = fmt.Sprintf("GET %s answers %q", path, oneLine(answer))
 	}
-	return true, nil
+	return absent, nil
 }
 
 // detect finds out what the server is, by routes and fields that only one kind has, and what
@@ -47,7 +54,7 @@ func (c *Client) detect(ctx context.Context) error {
 	var list struct {
 		Data []card `json:"data"`
 	}
-	noList, err := c.get(ctx, c.role.Prefix+"/models", &list)
+	noList, err := c.look(ctx, c.role.Prefix+"/models", &list)
 	if err != nil {
 		return err
 	}
@@ -87,8 +94,9 @@ func (c *Client) detect(ctx context.Context) error {
 	return c.askDetails(ctx)
 }
 
-// knock tries the routes that only one kind of server has.
-func (c *Client) knock(ctx context.Context, noList bool) (Server, error) {
+// knock tries the routes that only one kind of server has. noList is why there is no list of
+// models, "" if there is one.
+func (c *Client) knock(ctx context.Context, noList string) (Server, error) {
 	var found struct {
 		Version    string          `json:"version"`
 		Router     string          `json:"router"`                      // TGI
@@ -117,8 +125,11 @@ func (c *Client) knock(ctx context.Context, noList bool) (Server, error) {
 			return k.kind, nil
 		}
 	}
-	if noList && c.role.Model == "" {
-		return "", fmt.Errorf("%w: nothing known answers there: there is no %s/models and no other route of a model server; look at url and prefix, or say what it is with server", ErrUnsupported, c.role.Prefix)
+	if strings.Contains(noList, "HTTPS") { // the words of Go's and nginx's servers
+		return "", fmt.Errorf("%w: url: the server wants https: write https:// (%s)", ErrRole, noList)
+	}
+	if noList != "" && c.role.Model == "" {
+		return "", fmt.Errorf("%w: url: no model server answers at %s, on no route that one would have (%s); look at the address and its path, or name the server and the model if it lists none", ErrRole, c.role.Addresses()[0], noList)
 	}
 	return Hosted, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -190,6 +191,9 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
+// variable is the name of an environment variable.
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // omittable are the fields that Omit may name.
 var omittable = []string{"temperature", "top_p", "top_k", "seed", "stop", "max_tokens"}
 
@@ -230,6 +234,8 @@ func (r Role) Validate() error {
 		seen[a] = true
 	}
 	switch {
+	case r.APIKeyEnv != "" && !variable.MatchString(r.APIKeyEnv):
+		return bad("api_key_env", "this is no name of an environment variable: put the key into a variable and its name here, such as OPENAI_API_KEY") // it may be the key
 	case d.API != OpenAI && d.API != Anthropic:
 		return bad("api", "%q: want openai or anthropic", r.API)
 	case !slices.Contains(servers, d.Server):

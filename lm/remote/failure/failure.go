@@ -1,9 +1,12 @@
 package failure
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -156,7 +159,36 @@ func (e *NoAnswerError) Error() string {
 	if u, ok := errors.AsType[*url.Error](cause); ok { // it repeats method and address
 		cause = u.Err
 	}
-	return fmt.Sprintf("%s %s: %s: %v", e.Method, e.URL, what, cause)
+	text := fmt.Sprintf("%s %s: %s: %v", e.Method, e.URL, what, cause)
+	if advice := e.advice(); advice != "" {
+		text += "; " + advice
+	}
+	return text
+}
+
+// advice is what to do about a connection that cannot be made, where the cause tells.
+func (e *NoAnswerError) advice() string {
+	_, plain := errors.AsType[tls.RecordHeaderError](e.Err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](e.Err)
+	noName, isDNS := errors.AsType[*net.DNSError](e.Err)
+	switch {
+	case plain, errors.Is(e.Err, http.ErrSchemeMismatch):
+		host, _, _ := strings.Cut(strings.TrimPrefix(e.URL, "https://"), "/")
+		return "nobody speaks https there: try http://" + host
+	case unknown:
+		return "this machine does not know who signed the server's certificate: name a file with that authority's certificate in SSL_CERT_FILE"
+	case isDNS && noName.IsNotFound:
+		return "is the name of the machine right?"
+	}
+	return ""
+}
+
+// Hopeless says whether another attempt would end like this one: no connection can be made
+// with this address, or the server cannot be trusted.
+func (e *NoAnswerError) Hopeless() bool {
+	_, plain := errors.AsType[tls.RecordHeaderError](e.Err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
+	return plain || untrusted || errors.Is(e.Err, http.ErrSchemeMismatch)
 }
 
 // Unwrap gives the cause.

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -74,12 +73,11 @@ func outcomeOf(ctx context.Context, err error) Outcome {
 		return ServerError
 	}
 	none, ok := errors.AsType[*failure.NoAnswerError](err)
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case ctx.Err() != nil:
 		return Cancelled
-	case !ok, untrusted, errors.Is(err, http.ErrSchemeMismatch):
-		return Refused // an answer of a size that no request can want, a foreign certificate, http spoken to https
+	case !ok, none.Hopeless():
+		return Refused // an answer of a size that no request can want, a foreign certificate, https spoken to http
 	case none.Hung:
 		return Hung
 	case none.Cut:
