@@ -1,4 +1,4 @@
-.PHONY: all check test race bench bench-models bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
+.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
 
 all: check test
 
@@ -6,6 +6,9 @@ check: ## formatting, vet, static build
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { git ls-files '*.go' | xargs gofmt -l; exit 1; }
 	go vet ./...
 	CGO_ENABLED=0 go build ./...
+
+lint: ## nothing in workflows that a repetition could see differently
+	go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0 ./runner/cluster
 
 test: ## what CI runs
 	go test ./...

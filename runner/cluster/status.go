@@ -54,6 +54,11 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 	}
 	i := d.GetWorkflowExecutionInfo()
 	out := description{Status: i.GetStatus(), start: i.GetStartTime().AsTime(), pending: d.GetPendingActivities()}
+	if first := i.GetFirstRunId(); first != "" && first != i.GetExecution().GetRunId() { // it continued as new
+		if d, err := c.client.DescribeWorkflowExecution(ctx, id, first); err == nil { // else it is long ago
+			out.start = d.GetWorkflowExecutionInfo().GetStartTime().AsTime()
+		}
+	}
 	if i.GetCloseTime() != nil {
 		out.close = i.GetCloseTime().AsTime()
 	}
