@@ -31,7 +31,7 @@ const Variable = "STARGATE_TEMPORAL_DEV"
 var ErrNotBuilt = errors.New("the Temporal server for tests is not built (make temporal-dev)")
 
 // readyTime is how long a server may take to start on a machine that is busy.
-const readyTime = 2 * time.Minute
+const readyTime = 5 * time.Minute
 
 // Options are a server's settings.
 type Options struct {

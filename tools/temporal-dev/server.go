@@ -32,8 +32,8 @@ func newServer(o options) (*server, error) {
 	}
 	logger := log.NewZapLogger(log.BuildZapLogger(log.Config{Level: o.logLevel, Format: "console"}))
 	s := &server{address: net.JoinHostPort(reachable(o.ip), strconv.Itoa(port))}
-	cfg := &config.Config{
-		Global: config.Global{Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: "127.0.0.1"}},
+	cfg := &config.Config{ // nobody joins, but twice MaxJoinDuration is what services have to start
+		Global: config.Global{Membership: config.Membership{MaxJoinDuration: startTime / 2, BroadcastAddress: "127.0.0.1"}},
 		ClusterMetadata: &cluster.Config{
 			FailoverVersionIncrement: 10, MasterClusterName: clusterName, CurrentClusterName: clusterName,
 			ClusterInformation: map[string]cluster.ClusterInformation{clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: s.address}},
