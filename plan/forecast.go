@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"stargate"
 	"stargate/eval"
@@ -20,6 +21,10 @@ const (
 	Judge      = "judge"
 	Oracle     = "oracle"
 	Trainer    = "trainer"
+
+	// Evaluator is the Roleplayer of the evaluation in prices, rates and servers, where it is
+	// another than that of training. In a forecast its lines are the Roleplayer's.
+	Evaluator = "evaluation roleplayer"
 )
 
 // Input is what a forecast is made from.
@@ -36,6 +41,7 @@ type Input struct {
 	Shape      Shape
 	Prices     map[string]remote.Price // by role; none = nothing to pay
 	Rates      map[string]remote.Rate  // by role; hours are at least what they allow
+	Servers    map[string]float64      // by role: the share of its calls that servers answer; nil: all calls but the trainer's
 }
 
 // Line is what one role does in one stage.
@@ -47,6 +53,8 @@ type Line struct {
 	TokensOut int64   `json:"tokens_out"`
 	Cost      float64 `json:"cost"`
 	Hours     float64 `json:"hours"` // 0 = not known
+
+	counted float64 // share of its tokens that a budget counts
 }
 
 // Forecast is what a run will cost.
@@ -266,15 +274,30 @@ func (f *forecaster) line(stage, role string, s sum, hours float64) {
 		return
 	}
 	in, out := s.in*f.in.Shape.In.of(role), s.out*f.in.Shape.Out.of(role)
-	if rate := f.in.Rates[role]; rate.Requests > 0 {
+	player := f.player(stage, role)
+	if rate := f.in.Rates[player]; rate.Requests > 0 {
 		hours = max(hours, s.calls/rate.Requests/60)
 	}
-	if rate := f.in.Rates[role]; rate.Tokens > 0 {
+	if rate := f.in.Rates[player]; rate.Tokens > 0 {
 		hours = max(hours, (in+out)/rate.Tokens/60)
 	}
 	l := Line{Stage: stage, Role: role, Calls: whole(s.calls), TokensIn: whole(in), TokensOut: whole(out), Hours: hours}
-	l.Cost = f.in.Prices[role].Cost(l.TokensIn, l.TokensOut)
+	l.Cost = f.in.Prices[player].Cost(l.TokensIn, l.TokensOut)
+	if l.counted = f.in.Servers[player]; f.in.Servers == nil && role != Trainer {
+		l.counted = 1
+	}
 	f.out.Lines = append(f.out.Lines, l)
+}
+
+// player is the name under which a line's prices, rates and servers are.
+func (f *forecaster) player(stage, role string) string {
+	if role != Roleplayer || !strings.HasPrefix(stage, "evaluation") {
+		return role
+	}
+	if _, other := f.in.Servers[Evaluator]; !other {
+		return role
+	}
+	return Evaluator
 }
 
 func whole(v float64) int64 { return int64(v + 0.5) }
@@ -303,22 +326,6 @@ func (f *forecaster) finish() {
 func (l *Line) add(m Line) {
 	l.Calls, l.TokensIn, l.TokensOut = l.Calls+m.Calls, l.TokensIn+m.TokensIn, l.TokensOut+m.TokensOut
 	l.Cost, l.Hours = l.Cost+m.Cost, l.Hours+m.Hours
-}
-
-// ErrTooMuch: a forecast exceeds the limits.
-var ErrTooMuch = errors.New("the run is forecast to exceed its limits")
-
-// Within checks a forecast against limits of money and tokens. It is a warning before a run
-// begins; what is hard is the budget of lm/remote.
-func (f *Forecast) Within(l remote.Limits) error {
-	tokens := f.Total.TokensIn + f.Total.TokensOut - f.Roles[Trainer].TokensIn
-	switch {
-	case l.Cost > 0 && f.Total.Cost > l.Cost:
-		return fmt.Errorf("%w: it costs about %.4g, and max_cost is %.4g", ErrTooMuch, f.Total.Cost, l.Cost)
-	case l.Tokens > 0 && tokens > l.Tokens:
-		return fmt.Errorf("%w: it takes about %d tokens, and max_tokens is %d", ErrTooMuch, tokens, l.Tokens)
-	}
-	return nil
 }
 
 // RoleNames are the roles of a forecast, the dearest first.

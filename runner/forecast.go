@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"stargate"
@@ -23,13 +24,15 @@ type ForecastOptions struct {
 	Gold       int                     // tokens of a gold response, where they are still to be made
 	Characters float64                 // per token, to count by; 0 = the model's tokenizer, or 4 where it is not on this machine
 	Prices     map[string]remote.Price // by role, over those of the experiment
+
+	least bool // forecast what cannot be undercut: greedy models repeat themselves, and repeated calls are made once
 }
 
 // Forecast says what a run will cost. Without a pilot no model is asked anything. A pilot is
 // the beginning of the run itself: its calls are in the run's ledger, and the run does not
 // make them again.
 func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
-	e, err := LoadExperiment(o.Experiment)
+	e, err := o.experiment()
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +56,24 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 	if !world || len(e.Roles.Judge) > 0 {
 		in.Judges = max(1, len(e.Roles.Judge))
 	}
-	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge, plan.Oracle} {
-		if p, ok := e.payee(role); ok {
-			in.Prices[role], in.Rates[role] = p.Price, p.Rate
+	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge, plan.Oracle, plan.Evaluator} {
+		t, ok := e.terms(role)
+		if !ok && role != plan.Evaluator {
+			continue
+		}
+		if ok && in.Servers == nil {
+			in.Servers = map[string]float64{}
+		}
+		if ok || in.Servers != nil && len(e.Evaluation.Roleplayer) > 0 {
+			in.Prices[role], in.Rates[role], in.Servers[role] = t.price, t.rate, t.share
 		}
 	}
 	maps.Copy(in.Prices, o.Prices)
 	if o.Pilot == 0 {
 		in.Shape, err = plan.Assume(in.Config, in.Prompts, in.Count, o.Lengths)
+		if o.least {
+			e.repeat(in)
+		}
 	} else if len(missing) > 0 {
 		err = errors.New("a pilot scores gold responses: make them first, or forecast without --pilot")
 	} else {
@@ -70,6 +83,33 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 		return nil, err
 	}
 	return plan.Make(in)
+}
+
+// repeat takes all samples of a pair for one where their drawing is greedy.
+func (e Experiment) repeat(in plan.Input) {
+	greedy := func(temperature float64, players []Player) bool {
+		return slices.ContainsFunc(players, func(p Player) bool {
+			return p.Temperature != nil && *p.Temperature == 0 || p.Temperature == nil && temperature == 0
+		})
+	}
+	for _, role := range []struct {
+		drawn  []plan.Drawn
+		greedy bool
+	}{{in.Shape.Question, greedy(in.Config.Questioner.Temperature, e.playing(plan.Questioner))}, {in.Shape.Answer, greedy(in.Config.Roleplayer.Temperature, e.playing(plan.Roleplayer))}} {
+		for t := range role.drawn {
+			if role.greedy {
+				role.drawn[t].Draws = 1 / float64(in.Config.Samples)
+			}
+		}
+	}
+}
+
+// experiment is the one that the options name.
+func (o Options) experiment() (Experiment, error) {
+	if o.Resolved != nil {
+		return *o.Resolved, nil
+	}
+	return LoadExperiment(o.Experiment)
 }
 
 // pilot runs some pairs as the run will, and keeps what it measured in the run's ledger.

@@ -58,10 +58,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
 		return nil, err
 	}
-	s.dir = o.Out
-	if s.dir == "" {
-		s.dir = filepath.Join("runs", defaultName(s.experiment.Name, o.Seed))
-	}
+	s.dir = o.directory(s.experiment)
 	s.budget = remote.NewBudget(o.limits(s.experiment))
 	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}}
 	defer func() {

@@ -169,33 +169,3 @@ func (s *session) ownRole(name string) (string, bool) {
 }
 
 const roleSeparator = ": "
-
-// payee is the server that plays a role; the first where there are several.
-func (e Experiment) payee(role string) (Player, bool) {
-	r := e.Roles
-	first := func(players []Player) *Player {
-		if len(players) == 0 {
-			return r.Questioner
-		}
-		return &players[0]
-	}
-	var p *Player
-	switch role {
-	case "questioner":
-		p = r.Questioner
-	case "scorer":
-		if p = r.Scorer; p == nil {
-			p = r.Questioner
-		}
-	case "roleplayer":
-		p = first(r.Roleplayer)
-	case "judge":
-		p = first(r.Judge)
-	case "oracle":
-		p = r.Oracle
-	}
-	if p == nil || !p.isRemote() {
-		return Player{}, false
-	}
-	return *p, true
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"stargate"
@@ -119,6 +120,14 @@ func (s *session) input() stargate.Input {
 		Keep:  s.publishIteration,
 		Watch: s.watchPairs(),
 	}
+}
+
+// directory is that of a run.
+func (o Options) directory(e Experiment) string {
+	if o.Out != "" {
+		return o.Out
+	}
+	return filepath.Join("runs", defaultName(e.Name, o.Seed))
 }
 
 func defaultName(experiment string, seed uint64) string {

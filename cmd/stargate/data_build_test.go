@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,16 @@ import (
 
 	"stargate/dataset/batch/batchtest"
 )
+
+// servedFile is an experiment whose Oracle is paid for.
+const servedFile = `
+name: served
+extends: tiny.yaml
+world: ""
+roles: {oracle: {url: %q, model: oracle, price: {input: 2, output: 8}}}
+algorithm: {iterations: 1, samples: 2, redraws: 0}
+evaluation: {win_pairs: 2}
+`
 
 // TestDataScripts builds data from an Oracle behind HTTP, live and by batch.
 func TestDataScripts(t *testing.T) {
@@ -24,7 +35,8 @@ func TestDataScripts(t *testing.T) {
 			e.Defer(s.Close)
 			e.Vars = append(e.Vars, "ORACLE="+s.URL, "ORACLE_KEY=secret")
 			e.Values["oracle"] = s
-			return os.WriteFile(e.WorkDir+"/tiny.yaml", tiny, 0o644)
+			served := fmt.Appendf(nil, servedFile, s.URL)
+			return errors.Join(os.WriteFile(e.WorkDir+"/tiny.yaml", tiny, 0o644), os.WriteFile(e.WorkDir+"/served.yaml", served, 0o644))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// paid-once fails if a request was billed twice.

@@ -29,7 +29,12 @@ Without data of your own it plays in a small built-in world whose truth is known
 --data (a directory that stargate data built), or --tasks, --personas and --gold (JSON array,
 JSONL, CSV or Parquet), it runs on yours; split sizes come from the experiment and shrink where
 there is less. Gold responses that are missing are made first, if the experiment names a model
-under roles: oracle. What of the data is left out, and why, is in the report.`,
+under roles: oracle. What of the data is left out, and why, is in the report.
+
+Where servers play roles, what the run is likely to take is told before the first call: calls,
+tokens, money and hours, and in which stage --max-cost or --max-tokens would end it. Limits that
+cannot pay for the first stage are refused. The same command with a higher limit goes on with a
+run that a limit has ended.`,
 		Example: `  stargate run
   stargate run --experiment nano+no-regularization
   stargate run --experiment paper --model DIR --data data
@@ -76,6 +81,9 @@ under roles: oracle. What of the data is left out, and why, is in the report.`,
 
 // execute runs an experiment and prints what came out.
 func execute(c *cobra.Command, o runner.Options, asJSON bool) error {
+	if err := expect(c.Context(), c.ErrOrStderr(), o); err != nil {
+		return err
+	}
 	progress := newProgress(c.ErrOrStderr())
 	o.Version, o.Observe = buildVersion(), progress.observe
 	out, err := runner.Run(c.Context(), o)
