@@ -34,12 +34,20 @@ func Text(w io.Writer, f *Forecast) error {
 func row(w io.Writer, stage string, l Line) {
 	cost, hours := "-", "-"
 	if l.Cost > 0 {
-		cost = fmt.Sprintf("%.2f", l.Cost)
+		cost = money(l.Cost)
 	}
 	if l.Hours > 0 {
 		hours = fmt.Sprintf("%.3g", l.Hours)
 	}
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", stage, l.Role, count(l.Calls), count(l.TokensIn), count(l.TokensOut), cost, hours)
+}
+
+// money writes an amount as people read it: small ones with two digits that say something.
+func money(v float64) string {
+	if v < 1 {
+		return fmt.Sprintf("%.2g", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 // count writes a number as people read it.
