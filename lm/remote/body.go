@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -35,6 +37,11 @@ func (b *body) add(name string, value any) *body {
 		b.b = strconv.AppendInt(b.b, int64(v), 10)
 	case uint64:
 		b.b = strconv.AppendUint(b.b, v, 10)
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			b.err = cmp.Or(b.err, fmt.Errorf("field %s of the request is %g, no number", name, v))
+		}
+		b.b = strconv.AppendFloat(b.b, v, 'g', -1, 64)
 	case string:
 		b.text(v)
 	case lm.Chat:
