@@ -8,39 +8,43 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// word is how a matrix is stored, seen as words of 32 bits.
+// word is how a matrix is stored, seen as words of 32 bits: eight of them, of eight rows, in a
+// register.
 type word struct {
 	suffix string
 	values int // in a word
-	// split widens the values of eight words, in order, and gives each to use.
-	split func(words VecVirtual, use func(i int, wide VecVirtual))
+	// spread prepares a register for widen, which gives the values i of its words.
+	spread func(words VecVirtual)
+	widen  func(words VecVirtual, i int) VecVirtual
 }
 
 var words = []word{
-	{"F32", 1, func(w VecVirtual, use func(int, VecVirtual)) { use(0, w) }},
-	{"F16", 2, func(w VecVirtual, use func(int, VecVirtual)) {
+	{"F32", 1, func(VecVirtual) {}, func(w VecVirtual, _ int) VecVirtual { return w }},
+	{"F16", 2, func(w VecVirtual) {
 		VPSHUFB(halvesApart(), w, w)
 		VPERMQ(Imm(0xd8), w, w)
-		wide, second := YMM(), XMM()
-		VCVTPH2PS(w.AsX(), wide)
-		use(0, wide)
-		wide = YMM()
-		VEXTRACTI128(Imm(1), w, second)
-		VCVTPH2PS(second, wide)
-		use(1, wide)
+	}, func(w VecVirtual, i int) VecVirtual {
+		wide, half := YMM(), w.AsX()
+		if i == 1 {
+			second := XMM()
+			VEXTRACTI128(Imm(1), w, second)
+			half = second
+		}
+		VCVTPH2PS(half, wide)
+		return wide
 	}},
-	{"BF16", 2, func(w VecVirtual, use func(int, VecVirtual)) {
+	{"BF16", 2, func(VecVirtual) {}, func(w VecVirtual, i int) VecVirtual {
 		wide := YMM()
-		VPSLLD(Imm(16), w, wide)
-		use(0, wide)
-		wide = YMM()
-		VPSRLD(Imm(16), w, wide)
-		VPSLLD(Imm(16), wide, wide)
-		use(1, wide)
+		if i == 0 {
+			VPSLLD(Imm(16), w, wide)
+		} else {
+			VPAND(upperHalves(), w, wide)
+		}
+		return wide
 	}},
 }
 
-var apart Mem
+var apart, upper Mem
 
 // halvesApart is a shuffle of bytes that brings the first halves of four words together.
 func halvesApart() Mem {
@@ -52,6 +56,45 @@ func halvesApart() Mem {
 		}
 	}
 	return apart
+}
+
+// upperHalves is a mask of the upper halves of eight words.
+func upperHalves() Mem {
+	if upper.Symbol.Name == "" {
+		upper = GLOBL("upperHalves", RODATA|NOPTR)
+		for i := range 4 {
+			DATA(8*i, U64(0xffff0000ffff0000))
+		}
+	}
+	return upper
+}
+
+// transposeWords loads four words, disp bytes from the start, of each of eight rows and gives four
+// registers, each a word of all rows. Rows four apart are halves of one register, so nothing
+// crosses from half to half.
+func transposeWords(at [8]Mem, disp int) [4]VecVirtual {
+	var row, pair, out [4]VecVirtual
+	for i := range row {
+		row[i] = YMM()
+		low, high := at[i], at[i+4]
+		low.Disp, high.Disp = disp, disp
+		VBROADCASTF128(low, row[i]) // as fast as half of it, and avo sees that all of it is set
+		VINSERTF128(Imm(1), high, row[i], row[i])
+	}
+	for i := 0; i < 4; i += 2 {
+		pair[i], pair[i+1] = YMM(), YMM()
+		VUNPCKLPS(row[i+1], row[i], pair[i])
+		VUNPCKHPS(row[i+1], row[i], pair[i+1])
+	}
+	for i := range out {
+		out[i] = YMM()
+		half := Imm(0x44)
+		if i%2 == 1 {
+			half = Imm(0xee)
+		}
+		VSHUFPS(half, pair[2+i/2], pair[i/2], out[i])
+	}
+	return out
 }
 
 // multiplyStored emits the product of some rows of A with rows of W as they are stored, lds
@@ -96,37 +139,56 @@ func multiplyStored(rows, groups int, w word) {
 	}
 	// each gives f the places of eight rows of W from first on, group by group.
 	each := func(first Register, f func(g int, at [8]Mem)) {
-		base, second := first, GP64()
+		base := first
 		for g := range groups {
 			if g > 0 {
 				next := GP64()
 				LEAQ(Mem{Base: base, Index: lds, Scale: 8}, next)
 				base = next
 			}
+			second := GP64()
 			LEAQ(Mem{Base: base, Index: lds, Scale: 1}, second)
 			f(g, [8]Mem{{Base: base}, {Base: second}, {Base: base, Index: lds, Scale: 2}, {Base: second, Index: lds, Scale: 2},
 				{Base: base, Index: lds, Scale: 4}, {Base: second, Index: lds, Scale: 4}, {Base: base, Index: triple, Scale: 2}, {Base: second, Index: triple, Scale: 2}})
 		}
 	}
-	// multiply does a step; guard emits what one of its values adds, or a jump over it.
+	// multiply does a step; guard emits what one of its values adds, or a jump over it. Two groups
+	// take turns, so that their chains run beside each other and an element of A is loaded once.
 	multiply := func(guard func(i int, add func())) {
+		var waiting [][8]Mem
 		each(data, func(g int, at [8]Mem) {
-			var row [8]VecVirtual
-			for i := range row {
-				row[i] = YMM()
-				VMOVUPS(at[i], row[i])
+			if waiting = append(waiting, at); len(waiting) < 2 && g < groups-1 {
+				return
 			}
-			transposeRows(row, func(i int, out VecVirtual) {
-				w.split(out, func(j int, wide VecVirtual) {
-					guard(i*w.values+j, func() {
-						for r := range sum {
-							v := YMM()
-							VBROADCASTSS(element(r, i*w.values+j), v)
-							VFMADD231PS(v, wide, sum[r][g])
+			first := g + 1 - len(waiting)
+			for half := range 2 {
+				var out [][4]VecVirtual
+				for _, at := range waiting {
+					out = append(out, transposeWords(at, 16*half))
+				}
+				for i := range 4 {
+					for _, o := range out {
+						w.spread(o[i])
+					}
+					for j := range w.values {
+						var wide []VecVirtual
+						for _, o := range out {
+							wide = append(wide, w.widen(o[i], j))
 						}
-					})
-				})
-			})
+						at := (4*half+i)*w.values + j
+						guard(at, func() {
+							for r := range sum {
+								v := YMM()
+								VBROADCASTSS(element(r, at), v)
+								for k, x := range wide {
+									VFMADD231PS(v, x, sum[r][first+k])
+								}
+							}
+						})
+					}
+				}
+			}
+			waiting = nil
 		})
 	}
 	move := func(by func(p Register, bytes int)) {
