@@ -1,4 +1,4 @@
-.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage fuzz soak slurm-test s3 temporal-dev golden parity generate clean
+.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage axe fuzz soak slurm-test s3 temporal-dev golden parity generate clean
 
 all: check test
 
@@ -39,6 +39,10 @@ compat: ## what is written, loaded by Hugging Face's libraries where they are in
 
 coverage: ## how often 95 % intervals hold the truth: minutes; writes docs/bench/coverage.md
 	STARGATE_COVERAGE=1 go test -count=1 -timeout 3h -run TestLongCoverage -v ./eval/stats -update
+
+axe: ## the pages against the rules of axe-core, in Chromium; needs npm
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && (cd "$$dir" && npm pack --silent axe-core@4.10.2 && tar xzf axe-core-4.10.2.tgz) && \
+		STARGATE_AXE="$$dir/package/axe.min.js" go test -count=1 -run TestBrowserAccessible ./report
 
 fuzz: ## every fuzz target, a minute each
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \

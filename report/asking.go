@@ -29,8 +29,8 @@ func diversitySection(r *eval.Result) evidence {
 }
 
 func diversityTable(r *eval.Result) plainTable {
-	t := plainTable{Caption: "Diversity of questions, in samples of the same size. Distinct-n: different runs of n words per run. Self-BLEU: likeness to the others, 1 = all the same. Effective: as many equally frequent questions have the same entropy. Different first questions: of a pair’s candidates",
-		Head: []string{"Model", "questions", "sample", "distinct-1", "distinct-2", "distinct-3", "self-BLEU", "effective questions", "effective attributes", "different first questions"}}
+	t := plainTable{Caption: "Diversity of questions, in samples of the same size. Distinct-n: different runs of n words per run. Self-BLEU: likeness to the others, 1 = all the same. Effective: as many equally frequent questions have the same entropy. First questions: share of different ones among a pair’s candidates",
+		Head: []string{"Model", "questions", "sample", "distinct-1", "distinct-2", "distinct-3", "self-BLEU", "effective questions", "effective attributes", "first questions"}}
 	for _, d := range r.Diversity {
 		attributes := "–"
 		if d.Attributes != nil {

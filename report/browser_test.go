@@ -37,7 +37,7 @@ func openBrowser(t *testing.T) context.Context {
 	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
 		opts = append(opts, chromedp.Flag(flag, true))
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewExecAllocator(ctx, opts...) // with a profile folder of its own
 	t.Cleanup(stop)
@@ -193,13 +193,15 @@ func TestBrowserScreens(t *testing.T) {
 		t.Skip("set STARGATE_SCREENS to a folder to keep screenshots")
 	}
 	ctx := openBrowser(t)
-	url := serve(t, fakeData())
+	full, contest := serve(t, fakeEverything()), serve(t, fakeContest())
 	for _, s := range []struct {
-		name, scheme string
-		width        int64
-	}{{"light", "light", 1200}, {"dark", "dark", 1200}, {"narrow", "light", 390}} {
+		name, url, media, scheme, contrast string
+		width                              int64
+	}{{"contest", contest, "", "light", "none", 1200}, {"narrow", full, "", "light", "none", 400}, {"print", full, "print", "light", "none", 800}, {"forced", full, "", "dark", "active", 1200},
+		{"light", full, "", "light", "none", 1200}, {"dark", full, "", "dark", "none", 1200}} {
+		url := s.url
 		do(t, ctx, chromedp.EmulateViewport(s.width, 900))
-		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}}}
+		media := emulation.SetEmulatedMediaParams{Media: s.media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}, {Name: "forced-colors", Value: s.contrast}}}
 		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
 			t.Fatal(err)
 		}
@@ -211,6 +213,44 @@ func TestBrowserScreens(t *testing.T) {
 		}
 		if err := os.WriteFile(filepath.Join(dir, s.name+".png"), png, 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestBrowserAccessible holds the pages against the rules of axe-core, in light and dark and on
+// a narrow screen: make axe.
+func TestBrowserAccessible(t *testing.T) {
+	path := os.Getenv("STARGATE_AXE")
+	if path == "" {
+		t.Skip("set STARGATE_AXE to axe.min.js of the package axe-core; make axe does")
+	}
+	axe, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := openBrowser(t)
+	for _, d := range []struct {
+		name string
+		data Data
+	}{{"everything", fakeEverything()}, {"contest", fakeContest()}} {
+		url := serve(t, d.data)
+		for _, s := range []struct {
+			scheme string
+			width  int64
+		}{{"light", 1200}, {"dark", 1200}, {"light", 400}} {
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}}}
+			if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+				t.Fatal(err)
+			}
+			do(t, ctx, chromedp.EmulateViewport(s.width, 900), chromedp.Navigate(url), chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { if (i > 1) d.remove(); else d.open = true }))`),
+				chromedp.Evaluate[chromedp.Void](string(axe)+"; undefined"))
+			found, err := chromedp.Run(ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + " (" + v.impact + "): " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", ")).join("\n"))`, chromedp.EvalAwaitPromise))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found != "" {
+				t.Errorf("%s, %s, %d wide:\n%s", d.name, s.scheme, s.width, found)
+			}
 		}
 	}
 }

@@ -155,14 +155,39 @@ func leakTable(r *eval.Result) plainTable {
 	return t
 }
 
+// creditTable has a row a model, a column a kind of question.
 func creditTable(r *eval.Result) plainTable {
-	t := plainTable{Caption: "Mean gain in log p(gold) a question, in nats", Head: []string{"Model, questions", "gain", "95 % interval", "questions", "pairs"}}
+	t := plainTable{Caption: "Mean gain in log p(gold) a question, in nats, with 95 % intervals: by turn, and by what the question asks for where that is known", Head: []string{"Model"}}
+	column := map[string]int{}
 	for _, c := range r.Credit {
 		name := c.Key
 		if c.By == "turn" {
 			name = "turn " + c.Key
 		}
-		t.Rows = append(t.Rows, []string{c.Model + ", " + name, signed(c.Gain), span(signed, c.Low, c.High), count(c.Questions), count(c.N)})
+		if _, ok := column[name]; !ok {
+			column[name] = len(t.Head)
+			t.Head = append(t.Head, name)
+		}
+	}
+	for _, m := range r.Models {
+		row := make([]string, len(t.Head))
+		for i := range row {
+			row[i] = "–"
+		}
+		found := false
+		for _, c := range r.Credit {
+			if c.Model != m {
+				continue
+			}
+			name := c.Key
+			if c.By == "turn" {
+				name = "turn " + c.Key
+			}
+			row[column[name]], found = signed(c.Gain)+" "+span(signed, c.Low, c.High), true
+		}
+		if row[0] = m; found {
+			t.Rows = append(t.Rows, row)
+		}
 	}
 	return t
 }

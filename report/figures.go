@@ -18,11 +18,18 @@ type figure struct {
 // modelTicks puts the models at 0, 1, 2, …
 func modelTicks(models []string) []tick {
 	out := make([]tick, len(models))
+	room := max(5, tickRoom/max(len(models), 1))
 	for i, m := range models {
+		if name := []rune(m); len(name) > room {
+			m = string(name[:room-1]) + "…" // the tables have it whole
+		}
 		out[i] = tick{float64(i), m}
 	}
 	return out
 }
+
+// tickRoom is how many characters fit below a chart.
+const tickRoom = 44
 
 // figure4 draws gold log-probability by condition over iterations: this run and the
 // paper's, each in its own range.

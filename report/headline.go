@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stargate/eval"
@@ -132,10 +134,13 @@ func contest(r *eval.Result) string {
 	default:
 		s.WriteString("Gold log-probabilities were not measured.")
 	}
-	for _, w := range r.WinRate {
-		if w.N > 0 {
-			fmt.Fprintf(&s, " %s wins over %s %s of the time (95\u00a0%% interval %s–%s).", w.Model, r.Models[0], percent(w.Rate), strings.TrimSuffix(percent(w.Low), "\u00a0%"), percent(w.High))
-		}
+	won := slices.DeleteFunc(slices.Clone(r.WinRate), func(w eval.WinRate) bool { return w.N == 0 })
+	if len(won) > 2 { // the table has them all
+		won = []eval.WinRate{slices.MaxFunc(won, func(a, b eval.WinRate) int { return cmp.Compare(a.Rate, b.Rate) })}
+		s.WriteString(" Most often in front of the judge:")
+	}
+	for _, w := range won {
+		fmt.Fprintf(&s, " %s wins over %s %s of the time (95\u00a0%% interval %s–%s).", w.Model, r.Models[0], percent(w.Rate), strings.TrimSuffix(percent(w.Low), "\u00a0%"), percent(w.High))
 	}
 	return s.String()
 }

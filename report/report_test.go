@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,7 @@ func TestPageHoldsTheNumbers(t *testing.T) {
 // Every element that opens closes again in order, every id is there once, and every
 // reference to an id finds it.
 func TestPageStructure(t *testing.T) {
-	for name, d := range map[string]Data{"full": fakeData(), "bare": {Result: &eval.Result{Experiment: "nano", Models: []string{"m0"}}}, "hostile": hostileData()} {
+	for name, d := range map[string]Data{"full": fakeData(), "everything": fakeEverything(), "contest": fakeContest(), "bare": {Result: &eval.Result{Experiment: "nano", Models: []string{"m0"}}}, "hostile": hostileData()} {
 		t.Run(name, func(t *testing.T) {
 			for _, complaint := range lint(html(t, d)) {
 				t.Error(complaint)
@@ -168,4 +169,27 @@ func read(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// A report of a hundred thousand conversations is no larger than one of a thousand: it holds
+// a sample, with the key of every pair, and counts of all.
+func TestPageOfManyConversations(t *testing.T) {
+	size := func(pairs int) int {
+		d := fakeData()
+		r := rand.New(rand.NewPCG(1, uint64(pairs)))
+		d.Iterations = nil
+		for n := 1; n <= 2; n++ {
+			d.Iterations = append(d.Iterations, ViewOf(fakeIteration(r, n, pairs/2), fakeTruth{}, 24))
+		}
+		page := html(t, d)
+		if want := count(pairs/2) + " pairs of split"; !strings.Contains(page, want) {
+			t.Errorf("of %d pairs the page does not say %q", pairs, want)
+		}
+		return len(page)
+	}
+	small, large := size(100), size(10_000) // ten conversations each
+	if large > small+small/10 {
+		t.Errorf("100,000 conversations take %d bytes, 1,000 take %d", large, small)
+	}
+	t.Logf("100,000 conversations: %d KiB", large>>10)
 }

@@ -13,9 +13,16 @@ import (
 
 // scriptCommands are what scripts can do besides running the program.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"gate":     gateScript,
-	"fill":     fillScript,
-	"freeport": freePortScript,
+	"gate":      gateScript,
+	"fill":      fillScript,
+	"freeport":  freePortScript,
+	"firstline": firstLineScript,
+}
+
+// firstLineScript is "firstline VARIABLE": that of the last command's output.
+func firstLineScript(ts *testscript.TestScript, _ bool, args []string) {
+	line, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
+	ts.Setenv(args[0], line)
 }
 
 // freePortScript is "freeport VARIABLE": a port that nobody listens on.

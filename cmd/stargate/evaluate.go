@@ -192,14 +192,15 @@ func (e *evaluation) models(specs []string) ([]runner.Contestant, error) {
 	}
 	switch i := slices.IndexFunc(all, func(m runner.Contestant) bool { return m.Name == e.against }); {
 	case e.against != "" && i >= 0: // by its name
-		all = append([]runner.Contestant{all[i]}, slices.Delete(all, i, i+1)...)
+		first := all[i]
+		all = slices.Insert(slices.Delete(all, i, i+1), 0, first)
 	case e.against != "":
 		m, err := e.model(e.against)
 		if err != nil {
 			return nil, err
 		}
 		all = slices.DeleteFunc(all, func(o runner.Contestant) bool { return samePlayer(o.Player, m.Player) })
-		all = append([]runner.Contestant{m}, all...)
+		all = slices.Insert(all, 0, m)
 	case len(all) == 1 && !samePlayer(all[0].Player, runner.Player{}):
 		all = append([]runner.Contestant{{Name: baseModel}}, all...)
 	}

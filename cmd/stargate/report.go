@@ -12,15 +12,26 @@ import (
 
 func reportCommand() *cobra.Command {
 	var ablations []string
+	var pair string
+	var iteration int
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Draw a finished run's report again, and print its tables",
 		Long: `Draw report.html of a finished run again from what the run stored, without a model. With
---with, the shapes that need ablations are judged from the run directories given.`,
-		Example: "  stargate report runs/nano\n  stargate report runs/nano --with runs/nano+no-regularization --with runs/nano+gold-response",
-		Args:    exactly(1, "one run directory"),
+--with, the shapes that need ablations are judged from the run directories given.
+
+The page shows a sample of the conversations. With --pair the candidates of any pair of an
+iteration come from the run's ledger, best first; --pair list prints the keys.`,
+		Example: `  stargate report runs/nano
+  stargate report runs/nano --with runs/nano+no-regularization --with runs/nano+gold-response
+  stargate report runs/nano --pair list --iteration 2
+  stargate report runs/nano --pair A-t3/A-u5 --iteration 1`,
+		Args: exactly(1, "one run directory"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if pair != "" {
+				return printPair(c, args[0], pair, iteration, asJSON)
+			}
 			d, err := report.Load(args[0])
 			if err != nil {
 				return err
@@ -52,6 +63,8 @@ func reportCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&ablations, "with", nil, "run directory of an ablation of the same experiment (may be repeated)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print report.json instead of tables")
+	c.Flags().StringVar(&pair, "pair", "", "print the conversations of the pair with this key instead; list prints all keys")
+	c.Flags().IntVar(&iteration, "iteration", 0, "of --pair (default the last that is finished)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print report.json, or the conversations, as JSON")
 	return c
 }
