@@ -34,7 +34,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "`times` that ours and the peers take turns")
 	flag.IntVar(&o.threads, "threads", 2, "threads of every side")
 	flag.BoolVar(&o.cpu, "cpu", false, "one thread, and the processor's time instead of the wall's")
-	flag.StringVar(&o.only, "only", "", "only the rows whose name has this `word`")
+	flag.StringVar(&o.only, "only", "", "only the rows whose name has this `word`; a regular expression with -models")
 	flag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
 	flag.StringVar(&o.under, "under", "", "`command` before that of each measurement, such as \"nice -n -10\"; it must wait for it")
 	flag.BoolVar(&o.prefix, "prefix", false, "what the prefix cache saves of a nano iteration, instead of the table")

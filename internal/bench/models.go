@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,10 @@ func models(o options, out io.Writer) error {
 }
 
 func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return err
+	}
 	dir, remove, err := weightsDirectory(o.dir, x.name)
 	if err != nil {
 		return err
@@ -109,7 +114,7 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 	writeCells(out, strings.Split(strings.Repeat("--- ", len(head)+1), " ")[:len(head)+1])
 	work, c := x.config.Work(), x.config.WithDefaults()
 	for _, r := range modelRows(x) {
-		if !strings.Contains(r.name, o.only) {
+		if !only.MatchString(r.name) {
 			continue
 		}
 		got := map[string][]reading{}
@@ -169,9 +174,11 @@ func modelTable(o options, s *sides, exe string, x shape, out io.Writer) error {
 		}
 		writeCells(out, append(line, ratio))
 	}
-	if d, err := child("model " + x.name + " " + asInt8 + " difference"); err != nil {
-		return err
-	} else if o.only == "" {
+	if o.only == "" {
+		d, err := child("model " + x.name + " " + asInt8 + " difference")
+		if err != nil {
+			return err
+		}
 		fmt.Fprintf(out, "\nint8: log-probabilities of random tokens differ by %.2g nats in the mean\n", d.value)
 	}
 	if l := load(); l != "" {
