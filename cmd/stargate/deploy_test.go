@@ -13,7 +13,7 @@ import (
 // The manifests in deploy call commands with flags that these have.
 func TestDeployedCommands(t *testing.T) {
 	commands := map[string]*cobra.Command{"worker": workerCommand(), "run": runCommand()}
-	invocation := regexp.MustCompile(`(?m)^\s*(?:command: \[|args: \[|ExecStart=/usr/local/bin/stargate |STARGATE_WORKER_FLAGS=)(.*)$`)
+	invocation := regexp.MustCompile(`(?m)^\s*(command: \[|args: \[|ExecStart=/usr/local/bin/stargate |STARGATE_WORKER_FLAGS=)(.*)$`)
 	word := regexp.MustCompile(`--[a-z-]+|[a-z-]+`)
 	found := 0
 	err := filepath.WalkDir("../../deploy", func(path string, d os.DirEntry, err error) error {
@@ -25,9 +25,9 @@ func TestDeployedCommands(t *testing.T) {
 			return err
 		}
 		for _, m := range invocation.FindAllStringSubmatch(string(text), -1) {
-			words := word.FindAllString(m[1], -1)
-			if strings.HasPrefix(m[1], "--") {
-				words = append([]string{"worker"}, words...) // flags alone
+			words := word.FindAllString(m[2], -1)
+			if m[1] == "STARGATE_WORKER_FLAGS=" {
+				words = append([]string{"worker"}, words...)
 			}
 			c, ok := commands[words[0]]
 			if !ok {
