@@ -41,6 +41,7 @@ func TestReadIteration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, dir := small(t), filepath.Join(t.TempDir(), "run")
 			change(e)
+			e.Algorithm.Concurrency = 1 // no other pair is under way when it is stopped
 			ctx, stop := context.WithCancel(t.Context())
 			_, err := Run(ctx, Options{Resolved: e, Out: dir, Workers: 1, Observe: func(v Event) {
 				if v.Stage == "iteration 2: simulate" && v.Done == 1 {
