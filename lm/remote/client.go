@@ -299,8 +299,14 @@ const tries = 5
 
 // ask makes a request until an answer is good, or not worth repeating.
 func (c *Client) ask(ctx context.Context, q request) (reply, error) {
+	short := "" // the text of the answers so far, if each was cut short there
 	for try := 1; ; try++ {
 		r, err := c.once(ctx, q)
+		always := errors.Is(err, errCutShort) && r.Text != "" && (try == 1 || r.Text == short)
+		short = ""
+		if always {
+			short = r.Text
+		}
 		var bad Outcome
 		switch {
 		case errors.Is(err, ErrGarbage), errors.Is(err, ErrWrongModel):
@@ -309,6 +315,10 @@ func (c *Client) ask(ctx context.Context, q request) (reply, error) {
 			bad = Empty // a server that heeds seeds would say nothing again
 		default:
 			return r, err
+		}
+		if try == tries && always {
+			c.counts.limit.Store(int64(r.billed.CompletionTokens))
+			return r, nil
 		}
 		if try == tries {
 			if err != nil {

@@ -205,6 +205,27 @@ func TestFaultsChangeNothing(t *testing.T) {
 	}
 }
 
+// A server with a limit of its own cuts every answer there. It is asked again until that is
+// known, and then no more.
+func TestServersOwnLimit(t *testing.T) {
+	var asked atomic.Int64
+	url := listen(t, asVLLM(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		vllmSays("Hello, I like", "length", 3)(w, r)
+	})))
+	client := open(t, remote.Role{URL: url, Model: "gpt-tiny"}, remote.Options{})
+	for i := range 3 {
+		before := asked.Load()
+		got, err := client.Generate(t.Context(), lm.Chat{{Role: lm.User, Content: "Hello?"}}, lm.Sampling{MaxTokens: 9})
+		if err != nil || got.Text != "Hello, I like" || got.Finish != lm.FinishLength {
+			t.Errorf("call %d: %+v, %v", i, got, err)
+		}
+		if n := asked.Load() - before; i > 0 && n != 1 {
+			t.Errorf("call %d asked %d times", i, n)
+		}
+	}
+}
+
 // A cancelled call is the caller's own error, wherever it stands.
 func TestCancelled(t *testing.T) {
 	client := open(t, remote.Role{URL: listen(t, flaky(hang, 1<<30)), Model: "gpt-tiny"}, remote.Options{})

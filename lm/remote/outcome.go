@@ -64,6 +64,7 @@ var outcomes = []Outcome{OK, Truncated, Empty, Refused, ContextLength, BadReques
 type counts struct {
 	of     [24]atomic.Int64 // by place in outcomes
 	repeat [24]atomic.Int64
+	limit  atomic.Int64 // tokens of an answer beyond which the server draws none, whatever is asked; 0: none is known
 }
 
 func (c *counts) add(o Outcome) { c.of[place(o)].Add(1) }

@@ -1,10 +1,16 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
 
 	"stargate/lm"
 )
+
+// errCutShort: an answer is shorter than it should be. If it is the same each time, the server
+// has a limit of its own (vLLM: max_new_tokens of the model's generation_config.json), and the
+// answer is what the model says within it.
+var errCutShort = errors.New("it is cut short")
 
 // slack is by how many tokens servers stop short of their context.
 const slack = 8
@@ -26,8 +32,8 @@ func (c *Client) plausible(q request, r reply) error {
 	switch {
 	case r.Finish == lm.FinishStop && out == 0:
 		return fmt.Errorf("%w: it ends without a token, not even the one that ends a turn", ErrGarbage)
-	case r.Finish == lm.FinishLength && in+out+slack < c.facts.MaxLength && (q.send == 0 || out < q.send):
-		return fmt.Errorf("%w: it is cut short: %d tokens of at most %d, in a context of %d with %d in the prompt", ErrGarbage, out, q.send, c.facts.MaxLength, in)
+	case r.Finish == lm.FinishLength && in+out+slack < c.facts.MaxLength && (q.send == 0 || out < q.send) && int64(out) != c.counts.limit.Load():
+		return fmt.Errorf("%w: %w: %d tokens of at most %d, in a context of %d with %d in the prompt", ErrGarbage, errCutShort, out, q.send, c.facts.MaxLength, in)
 	}
 	return nil
 }
