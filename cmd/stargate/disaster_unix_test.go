@@ -103,21 +103,20 @@ func onBoth(t *testing.T, times int) {
 	for name, onCluster := range map[string]bool{"embedded": false, "cluster": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			strike(t, onCluster, times)
+			var kinds []disaster
+			for _, d := range disasters {
+				if onCluster || !d.engine {
+					kinds = append(kinds, d)
+				}
+			}
+			strike(t, newSite(t, onCluster), kinds, times)
 		})
 	}
 }
 
 // strike strikes so many times, at random moments of as many runs as that takes, each kind of
 // disaster in its turn.
-func strike(t *testing.T, onCluster bool, times int) {
-	s := newSite(t, onCluster)
-	var kinds []disaster
-	for _, d := range disasters {
-		if onCluster || !d.engine {
-			kinds = append(kinds, d)
-		}
-	}
+func strike(t *testing.T, s *site, kinds []disaster, times int) {
 	began := time.Now()
 	quiet := s.perform(t, "quiet")
 	quiet.await(t, false)

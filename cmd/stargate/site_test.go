@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -33,14 +34,19 @@ type site struct {
 	store    string
 	user     *askedUser
 	file     string // of the experiment
+
+	move func(*exec.Cmd) error // puts the first worker on another host; may be nil
 }
 
 // newSite makes a site, whose services end with the test.
-func newSite(t *testing.T, onCluster bool) *site {
+func newSite(t *testing.T, onCluster bool) *site { return newSiteAt(t, onCluster, "127.0.0.1") }
+
+// newSiteAt makes a site whose services are found at an address of this host.
+func newSiteAt(t *testing.T, onCluster bool, ip string) *site {
 	t.Helper()
-	s := &site{postgres: pgtest.Start(t), store: newBucket(t), user: newUser(t)}
+	s := &site{postgres: pgtest.Start(t), store: newBucket(t, ip), user: newUser(t, ip)}
 	if onCluster {
-		s.temporal = temporaltest.Start(t, temporaltest.Options{})
+		s.temporal = temporaltest.Start(t, temporaltest.Options{IP: ip})
 		s.link = temporaltest.NewLink(t, s.temporal.Address())
 	}
 	address, _, _ := strings.Cut(s.postgres.URL(""), "&search_path=")
@@ -58,15 +64,26 @@ func newSite(t *testing.T, onCluster bool) *site {
 }
 
 // newBucket is the address of an empty bucket of an S3 server in this process.
-func newBucket(t *testing.T) string {
+func newBucket(t *testing.T, ip string) string {
 	t.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("runs"); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(gofakes3.New(backend).Server())
+	return "s3://runs?region=us-east-1&use_path_style=true&endpoint=" + serveAt(t, ip, gofakes3.New(backend).Server())
+}
+
+// serveAt serves HTTP at a free port of ip.
+func serveAt(t *testing.T, ip string, h http.Handler) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
+	server.Start()
 	t.Cleanup(server.Close)
-	return "s3://runs?region=us-east-1&use_path_style=true&endpoint=" + server.URL
+	return server.URL
 }
 
 // askedUser is a Roleplayer behind an OpenAI-compatible server. It says something else to
@@ -77,7 +94,7 @@ type askedUser struct {
 	asked map[uint64]int
 }
 
-func newUser(t *testing.T) *askedUser {
+func newUser(t *testing.T, ip string) *askedUser {
 	t.Helper()
 	u := &askedUser{asked: make(map[uint64]int)}
 	mux := http.NewServeMux()
@@ -102,9 +119,7 @@ func newUser(t *testing.T) *askedUser {
 			"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]string{"role": "assistant", "content": kinds[key%uint64(len(kinds))]}}},
 			"usage":   map[string]int{"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}})
 	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	u.url = server.URL
+	u.url = serveAt(t, ip, mux)
 	return u
 }
 
@@ -129,6 +144,7 @@ func (u *askedUser) count() (questions, again int) {
 type hand struct {
 	path string
 	args []string
+	move func(*exec.Cmd) error // to another host; may be nil
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -145,6 +161,11 @@ func (h *hand) start(t *testing.T) {
 	h.cmd.Args[0] = "stargate" // TestMain's testscript.Main goes by the name
 	h.cmd.Stderr = h.stderr
 	h.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret")
+	if h.move != nil {
+		if err := h.move(h.cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -213,9 +234,14 @@ func (s *site) perform(t *testing.T, name string) *performance {
 		p.mains = p.hands
 	} else {
 		p.mains = []*hand{h(run, shared, []string{"--cluster", "--patience", "10s", "--temporal", s.temporal.Address()})}
-		for range 3 {
-			p.hands = append(p.hands, h([]string{"worker", "--temporal", s.link.Address(), "--work", t.TempDir(), "--grace", "2s"}, shared))
+		at := s.link.Address()
+		if s.move != nil {
+			at = s.temporal.Address() // another host does not reach the link
 		}
+		for range 3 {
+			p.hands = append(p.hands, h([]string{"worker", "--temporal", at, "--work", t.TempDir(), "--grace", "2s"}, shared))
+		}
+		p.hands[0].move = s.move
 	}
 	t.Cleanup(func() { p.end(t) })
 	for _, one := range p.all() {
