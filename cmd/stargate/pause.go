@@ -11,9 +11,10 @@ import (
 func pauseCommand() *cobra.Command {
 	var t cluster.Connection
 	c := &cobra.Command{
-		Use:     "pause RUN",
-		Short:   "Keep a run on a cluster from beginning anything new",
-		Long:    `Keep a run from beginning anything new. Shards and fine-tunes that are under way are finished; stargate resume goes on.`,
+		Use:   "pause RUN",
+		Short: "Keep a run on a cluster from beginning anything new",
+		Long: `Keep a run from beginning anything new. Fine-tunes that are under way and shards that were handed
+out (run --cluster --window) are finished; stargate resume goes on.`,
 		Example: "  stargate pause paper",
 		Args:    exactly(1, "the name of a run"),
 	}

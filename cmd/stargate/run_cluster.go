@@ -28,7 +28,7 @@ func (n *onCluster) flags(c *cobra.Command) {
 	f.BoolVar(&n.detach, "detach", false, "with --cluster: begin the run and do not wait for it")
 	f.StringVar(&n.plan.Queues.Pool, "pool", cluster.DefaultPool, "with --cluster: pool of workers")
 	f.IntVar(&n.plan.Layout.Shard, "shard", 0, "with --cluster: pairs in a shard (default 1 to 100, so that there are 48 shards or more); changes no result")
-	f.IntVar(&n.plan.Layout.Window, "window", 0, "with --cluster: shards under way at most (default 1000)")
+	f.IntVar(&n.plan.Layout.Window, "window", 0, "with --cluster: shards handed out at a time: as many as all workers together do, at least; a pause waits for them (default 256)")
 	f.DurationVar(&n.plan.Patience, "patience", 0, "with --cluster: how long a worker may be silent before others do its pairs; four times as long for fine-tunes (default 45s)")
 	f.BoolVar(&n.plan.Checkpoint, "pin-checkpoints", false, "with --cluster: conversations only on workers that have the asking policy (stargate worker --checkpoint)")
 	f.BoolVar(&n.plan.Attributes, "search-attributes", false, "with --cluster: register and set the search attributes StargateRun, StargateStage and StargatePairs")

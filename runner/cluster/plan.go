@@ -42,7 +42,7 @@ const (
 // DefaultLayout cuts a stage of so many pairs into at least 48 shards, if it has as many
 // pairs, of at most 100 pairs.
 func DefaultLayout(pairs int) Layout {
-	return Layout{Shard: min(max(pairs/48, 1), 100), Window: 1000, Group: mostGroup, Children: 4}
+	return Layout{Shard: min(max(pairs/48, 1), 100), Window: 256, Group: mostGroup, Children: 4}
 }
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -36,12 +35,7 @@ func (f *flow) progress() RunProgress {
 }
 
 func (s *stage) progress() StageProgress {
-	p := StageProgress{Name: s.in.name(), Finished: s.finished, Total: s.in.Done.Pairs + s.in.To - s.in.From}
-	for id := range s.gate.children { // sorted below
-		p.Children = append(p.Children, id)
-	}
-	slices.Sort(p.Children)
-	return p
+	return StageProgress{Name: s.in.name(), Finished: s.finished, Total: s.in.Done.Pairs + s.in.To - s.in.From, Children: workflow.DeterministicKeys(s.gate.children)}
 }
 
 // The memo of a workflow. It needs no registration, unlike search attributes.

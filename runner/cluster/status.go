@@ -75,7 +75,7 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Run: run, State: state(d.Status), Started: d.start, Closed: d.close}
+	s := &Status{Run: run, State: state(d.Status), Started: d.start, Closed: d.close, Stages: []Row{}}
 	within, stop := context.WithTimeout(ctx, queryTime)
 	defer stop()
 	p, err := c.progress(within, run)
