@@ -236,24 +236,6 @@ func (s *Server) start() error {
 	}
 }
 
-// Pause freezes the server until Resume: its connections stay, and nothing answers.
-func (s *Server) Pause(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (s *Server) Resume(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
-
-func (s *Server) signal(tb testing.TB, signal syscall.Signal) {
-	tb.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return
-	}
-	if err := s.cmd.Process.Signal(signal); err != nil {
-		tb.Errorf("signal %s to the Temporal server: %v", signal, err)
-	}
-}
-
 // Kill ends the server at once (kill -9).
 func (s *Server) Kill(tb testing.TB) { s.end(tb, syscall.SIGKILL) }
 
