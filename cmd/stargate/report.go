@@ -26,7 +26,7 @@ iteration come from the run's ledger, best first; --pair list prints the keys.`,
 		Example: `  stargate report runs/nano
   stargate report runs/nano --with runs/nano+no-regularization --with runs/nano+gold-response
   stargate report runs/nano --pair list --iteration 2
-  stargate report runs/nano --pair A-t3/A-u5 --iteration 1`,
+  stargate report runs/nano --pair trip-048/walt-edb03fcd --iteration 2`,
 		Args: exactly(1, "one run directory"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if pair != "" {
