@@ -63,7 +63,10 @@ func (i *item) eval(r *rendering) any {
 	of, key := r.eval(i.of), r.eval(i.key)
 	switch of := defined(of).(type) {
 	case *Dict:
-		if v, ok := of.get(defined(key)); ok {
+		if _, isList := defined(key).(*List); isList { // no key, and no error either
+			break
+		}
+		if v, ok := of.get(key); ok {
 			return v
 		}
 	case *List:

@@ -160,7 +160,11 @@ func indent(r *rendering, in any, a args) any {
 	if !ok {
 		by = r.repeated(" ", whole(given(b[0], 4), "indent's width"))
 	}
-	lines := splitLines(r.str(in)+"\n", false)
+	text, ok := defined(in).(string)
+	if !ok {
+		fail("indent of a %s", kindOf(in))
+	}
+	lines := splitLines(text+"\n", false)
 	r.touch(product(len(lines), len(by)))
 	var out strings.Builder
 	for i, line := range lines {
@@ -249,7 +253,7 @@ func toList(r *rendering, in any, _ args) any {
 
 // mapped applies a filter, or takes an attribute.
 func mapped(r *rendering, in any, a args) any {
-	all := r.elements(in)
+	all := r.elementsOf(in)
 	made := make([]any, len(all))
 	if at := slices.Index(a.names, "attribute"); at >= 0 && len(a.positional) == 0 {
 		b := a.bind("map", "attribute", "default")
@@ -276,6 +280,14 @@ func mapped(r *rendering, in any, a args) any {
 	return r.list(made, isGenerator)
 }
 
+// elementsOf is elements, of what is false too: it has none.
+func (r *rendering) elementsOf(v any) []any {
+	if !truth(v) {
+		return nil
+	}
+	return r.elements(v)
+}
+
 // nested counts a filter or a test in another one.
 func (r *rendering) nested(f func() any) any {
 	r.spend(1)
@@ -288,7 +300,7 @@ func (r *rendering) nested(f func() any) any {
 // selected keeps the elements for which a test holds, or does not; of themselves or of an attribute.
 func selected(keep, ofAttribute bool) filter {
 	return func(r *rendering, in any, a args) any {
-		all, rest := r.elements(in), a.positional
+		all, rest := r.elementsOf(in), a.positional
 		subject := func(v any) any { return v }
 		if ofAttribute {
 			if len(rest) == 0 {

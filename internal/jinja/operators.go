@@ -65,10 +65,10 @@ func (r *rendering) sequences(operator string, a, b any) any {
 			}
 		}
 	case "*":
-		if _, ok := a.(int); ok {
+		if _, _, isInt, _ := number(a); isInt {
 			a, b = b, a
 		}
-		n, ok := b.(int)
+		n, _, ok, _ := number(b)
 		switch x := a.(type) {
 		case string:
 			if ok {
