@@ -21,6 +21,7 @@ func workerCommand() *cobra.Command {
 		join       runner.JoinOptions
 		roles      []string
 		experiment string
+		current    bool
 		metrics    string
 	)
 	c := &cobra.Command{
@@ -63,6 +64,9 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 			}
 			defer func() { err = errors.Join(err, stop()) }()
 			join.Telemetry = at.Telemetry
+			if current && o.Deployment == "" {
+				return fmt.Errorf("%w: --current is of a --deployment", errUsage)
+			}
 			if o.Deployment != "" && o.Build == "" {
 				o.Build = buildVersion()
 			}
@@ -81,7 +85,23 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "worker for %s, base model %.12s; stop it with Ctrl-C\n", strings.Join(names(o.Roles), ", "), o.Queues.Base)
-			err = w.Run(ctx)
+			work, leave := context.WithCancel(ctx)
+			defer leave()
+			made := make(chan error, 1)
+			go func() {
+				var err error
+				if current {
+					if err = cluster.MakeCurrent(work, temporal, o.Deployment, o.Build); err != nil {
+						leave()
+					}
+				}
+				made <- err
+			}()
+			err = w.Run(work)
+			leave()
+			if failed := <-made; ctx.Err() == nil {
+				err = errors.Join(err, failed)
+			}
 			if ctx.Err() != nil && err == nil {
 				return ctx.Err()
 			}
@@ -105,6 +125,7 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 	f.IntVar(&o.Steps, "steps", 1, "fine-tunes and reports at a time")
 	f.StringSliceVar(&o.Checkpoints, "checkpoint", nil, "policy that this worker has, as NAME-DIGEST (first 12 digits), for runs with --pin-checkpoints")
 	f.StringVar(&o.Deployment, "deployment", "", "make it a worker of this versioned deployment: runs stay with the build that began them")
+	f.BoolVar(&current, "current", false, "have new runs begin with this build of the deployment; else an operator says so (temporal worker deployment set-current-version)")
 	f.StringVar(&o.Build, "build", "", "build ID in the deployment (default this program's version)")
 	f.DurationVar(&o.Stop, "grace", 0, "time for activities to end when the worker stops (default 20s)")
 	return c
