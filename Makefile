@@ -1,4 +1,4 @@
-.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage axe fuzz soak slurm-test s3 temporal-dev golden parity generate clean
+.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage axe fuzz soak slurm-test s3 deploy-check temporal-dev golden parity generate clean
 
 all: check test
 
@@ -58,6 +58,9 @@ slurm-test: ## fine-tunes as jobs of a real one-node Slurm, which it installs (D
 s3: ## the shards on a real S3 gateway
 	GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	STARGATE_VERSITYGW=$(CURDIR)/bin/versitygw go test -count=1 ./ledger/shard
+
+deploy-check: ## deploy, read by the types and parsers of Kubernetes, Prometheus and Compose: minutes to compile
+	cd tools/deploycheck && go vet . && go test .
 
 temporal-dev: ## bin/temporal-dev, the Temporal server for tests of runs on a cluster: about 15 minutes of processor time, once
 	./tools/temporal-dev/build
