@@ -105,7 +105,7 @@ func (s *session) settle(o Options) error {
 	case errors.Is(err, fs.ErrNotExist):
 		begun = &Manifest{}
 	case err != nil:
-		return err
+		return fmt.Errorf("%w; or choose another place with --out", err)
 	}
 	given := Storage{Ledger: o.Ledger, Store: o.Store}.over(s.experiment.Storage)
 	if err := given.validate(); err != nil {
