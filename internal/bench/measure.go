@@ -51,6 +51,8 @@ func measure(words []string) (float64, error) {
 	switch words[0] {
 	case "train":
 		return train(pool, n[0])
+	case "train-share":
+		return trainShare(pool, n[0])
 	case "forward":
 		return forward(pool, n[0])
 	case "decode":
@@ -98,9 +100,17 @@ func rate(times, tokens int, f func() error) (float64, error) {
 
 // train steps: forward, backward, AdamW; a tenth of the targets carries no loss.
 func train(pool *kernel.Pool, steps int) (float64, error) {
-	m, err := newModel()
+	step, err := trainStep(pool)
 	if err != nil {
 		return 0, err
+	}
+	return rate(steps, batchSize*length, step)
+}
+
+func trainStep(pool *kernel.Pool) (step func() error, err error) {
+	m, err := newModel()
+	if err != nil {
+		return nil, err
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	seqs := make([]llama.Sequence, batchSize)
@@ -119,14 +129,44 @@ func train(pool *kernel.Pool, steps int) (float64, error) {
 	}
 	opt := optim.NewAdamW(optim.Options{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.01}, tensors)
 	scale := 1 / float64(llama.Predictions(seqs))
-	return rate(steps, batchSize*length, func() error {
+	return func() error {
 		t.ZeroGradient()
 		if _, _, err := t.Accumulate(seqs, scale); err != nil {
 			return err
 		}
 		_, err := opt.Step(pool, 1e-3)
 		return err
-	})
+	}, nil
+}
+
+// trainShare is the speed of train steps in per cent of that of products 4096×256×2048: the
+// median of so many rounds of a step and of products for about as long, since a shared machine
+// is not equally fast in any two seconds.
+func trainShare(pool *kernel.Pool, rounds int) (float64, error) {
+	step, err := trainStep(pool)
+	if err != nil {
+		return 0, err
+	}
+	const m, k, n, calls = 4096, 256, 2048, 40
+	product := newProduct(pool, m, k, n, false)
+	if err := step(); err != nil { // warms up
+		return 0, err
+	}
+	product()
+	var shares []float64
+	for range rounds {
+		start := clock()
+		if err := step(); err != nil {
+			return 0, err
+		}
+		stepped := clock()
+		for range calls {
+			product()
+		}
+		ours := batchSize * length * flopsPerToken / (stepped - start)
+		shares = append(shares, 100*ours/(calls*2*m*k*n/(clock()-stepped)))
+	}
+	return median(shares), nil
 }
 
 // forward is the log-probability of every token, from all logits.
@@ -211,23 +251,7 @@ func newDecoder(pool *kernel.Pool, batch int) (*llama.Decoder, []*llama.Span, er
 
 // sgemm is the rate of the fastest call of y = x Wᵀ; of the mean one in the processor's time.
 func sgemm(pool *kernel.Pool, m, k, n int, packedBefore bool) float64 {
-	r := rand.New(rand.NewPCG(1, 1))
-	random := func(n int) []float32 {
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
-		}
-		return x
-	}
-	x, w, y := random(m*k), random(n*k), make([]float32, m*n)
-	var packed kernel.Packed
-	pool.PackTransposed(&packed, w, n, k, k)
-	call := func() {
-		if !packedBefore {
-			pool.PackTransposed(&packed, w, n, k, k)
-		}
-		pool.Mul(y, n, x, k, &packed, m, false)
-	}
+	call := newProduct(pool, m, k, n, packedBefore)
 	call()
 	best, calls, start := math.Inf(1), 0, clock()
 	for before := start; before < start+0.4; calls++ {
@@ -239,4 +263,25 @@ func sgemm(pool *kernel.Pool, m, k, n int, packedBefore bool) float64 {
 		best = (clock() - start) / float64(calls)
 	}
 	return 2 * float64(m) * float64(n) * float64(k) / best / 1e9
+}
+
+// newProduct is a function that computes y = x Wᵀ.
+func newProduct(pool *kernel.Pool, m, k, n int, packedBefore bool) func() {
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		return x
+	}
+	x, w, y := random(m*k), random(n*k), make([]float32, m*n)
+	var packed kernel.Packed
+	pool.PackTransposed(&packed, w, n, k, k)
+	return func() {
+		if !packedBefore {
+			pool.PackTransposed(&packed, w, n, k, k)
+		}
+		pool.Mul(y, n, x, k, &packed, m, false)
+	}
 }
