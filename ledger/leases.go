@@ -28,10 +28,11 @@ type leases struct {
 	self  process
 	id    atomic.Int64 // of this worker
 
-	asked chan *question
-	life  context.Context
-	die   context.CancelFunc
-	loops sync.WaitGroup
+	asked  chan *question
+	silent atomic.Pointer[error] // why the lease could not be renewed when it was last tried, or nil
+	life   context.Context
+	die    context.CancelFunc
+	loops  sync.WaitGroup
 }
 
 // question asks for one key: its settled row, or else the claim to it.
@@ -97,8 +98,7 @@ func (l *leases) heartbeat() {
 			return
 		case <-beat.C:
 		}
-		// What fails for good here, fails the next question or write as well, and is told there.
-		_ = l.store.patiently(l.life, func(ctx context.Context) error {
+		err := l.store.patiently(l.life, func(ctx context.Context) error {
 			done, err := l.db.ExecContext(ctx, "UPDATE worker SET expires = now() + lease WHERE id = $1", l.id.Load())
 			if err != nil {
 				return err
@@ -108,6 +108,14 @@ func (l *leases) heartbeat() {
 			}
 			return l.bury(ctx)
 		})
+		if l.life.Err() != nil {
+			return
+		}
+		l.silent.Store(nil)
+		if err != nil {
+			err = explain(l.store, "renew the lease", err)
+			l.silent.Store(&err)
+		}
 	}
 }
 
@@ -237,9 +245,12 @@ func (l *leases) ask(ctx context.Context, key Key) (*question, error) {
 	}
 }
 
-// answers answers questions in groups, as the writer writes.
+// answers answers questions in groups, as the writer writes. Where the lease could not be
+// renewed, or a claim that nobody wants could not be given back, questions fail: the process
+// ends, and its claims with it.
 func (l *leases) answers() {
 	batch := make([]*question, 0, maxBatch)
+	var kept error // why claims were not given back
 	for {
 		select {
 		case <-l.life.Done():
@@ -247,9 +258,14 @@ func (l *leases) answers() {
 		case first := <-l.asked:
 			batch = gather(l.asked, append(batch[:0], first))
 		}
-		err := l.store.patiently(l.life, func(ctx context.Context) error { return l.answer(ctx, batch) })
-		if err != nil {
-			err = explain(l.store, "look up calls", err)
+		err := kept
+		if silent := l.silent.Load(); err == nil && silent != nil {
+			err = *silent
+		}
+		if err == nil {
+			if err = l.store.patiently(l.life, func(ctx context.Context) error { return l.answer(ctx, batch) }); err != nil {
+				err = explain(l.store, "look up calls", err)
+			}
 		}
 		var unwanted []Key
 		for _, q := range batch {
@@ -262,7 +278,10 @@ func (l *leases) answers() {
 		}
 		if len(unwanted) > 0 {
 			// Left alone, these claims would last as long as this process.
-			_ = l.store.patiently(l.life, func(ctx context.Context) error { return l.end(ctx, l.db, unwanted) })
+			kept = l.store.patiently(l.life, func(ctx context.Context) error { return l.end(ctx, l.db, unwanted) })
+			if kept != nil {
+				kept = explain(l.store, "give claims back", kept)
+			}
 		}
 	}
 }

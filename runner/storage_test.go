@@ -21,14 +21,7 @@ import (
 	"stargate/ledger/shard"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := pgtest.Done(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // bucket is the address of an empty bucket of an S3 server in this process.
 func bucket(t *testing.T) string {

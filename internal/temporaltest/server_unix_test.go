@@ -4,7 +4,6 @@ package temporaltest
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,14 +16,7 @@ import (
 	"stargate/ledger/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := pgtest.Done(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // A server that was killed comes back at its address and knows what it knew.
 func TestServer(t *testing.T) {

@@ -2,6 +2,8 @@ package pgtest
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
 )
@@ -13,7 +15,7 @@ var shared = struct {
 }{}
 
 // Shared is one cluster for all tests of a package, started by the first that asks; a test
-// that wants to stop it makes its own with Start. The package's TestMain calls Done. Where
+// that wants to stop it makes its own with Start. The package's TestMain calls [Main]. Where
 // no server is installed the test is skipped.
 func Shared(tb testing.TB) *Cluster {
 	tb.Helper()
@@ -25,8 +27,17 @@ func Shared(tb testing.TB) *Cluster {
 	return usable(tb, shared.cluster, shared.err)
 }
 
-// Done ends the cluster that tests shared, if there is one.
-func Done() error {
+// Main runs a package's tests and ends the cluster that they shared; its TestMain is that.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := done(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func done() error {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.cluster == nil {

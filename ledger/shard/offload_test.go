@@ -21,14 +21,7 @@ import (
 	"stargate/lm"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := pgtest.Done(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // talker answers and scores from the seed and the target alone, oddly at times.
 type talker struct{ calls atomic.Int64 }
