@@ -27,7 +27,7 @@ func TestKilledTrainerGoesOn(t *testing.T) {
 	text := fmt.Sprintf(`
 name: trained
 extends: nano
-trainer: {command: {template: stargate, retries: 1, pause: 10ms, options: {stargate: %q, checkpoint_every: 1ms}}}
+trainer: {command: {template: stargate, retries: 0, pause: 10ms, options: {stargate: %q, checkpoint_every: 1ms}}}
 data:
   a: {tasks: 3, personas: 2}
   b: {tasks: 2, personas: 2}

@@ -175,6 +175,13 @@ func (s *session) attempts(ctx context.Context) error {
 		if err := a.over(); err != nil {
 			return err
 		}
+		if a == last { // begun by a process that is gone: not one of this call's
+			if failed.final() {
+				failed.Attempt, failed.Of = 1, 1
+				return failed
+			}
+			continue
+		}
 		failures++
 		failed.Attempt, failed.Of = failures, 1+s.config.Retries
 		if failures > s.config.Retries || failed.final() {
