@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ type EvaluateOptions struct {
 // no run is needed. Its directory is like a run's, with a ledger, so that an evaluation that
 // was stopped goes on where it was, and with the same reports and records. A [Result] of it
 // is of the kind [eval.Contestants].
-func Evaluate(ctx context.Context, o EvaluateOptions) (*Outcome, error) {
+func Evaluate(ctx context.Context, o EvaluateOptions) (_ *Outcome, err error) {
 	if err := o.resolve(); err != nil {
 		return nil, err
 	}
@@ -50,15 +51,16 @@ func Evaluate(ctx context.Context, o EvaluateOptions) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	in := eval.Input{Kind: eval.Contestants}
+	defer func() { err = errors.Join(err, s.close()) }()
+	in, err := s.evaluation()
+	if err != nil {
+		return nil, err
+	}
+	in.Kind = eval.Contestants
 	for _, at := range s.cast.contestants {
 		model := s.ledger.Generator(s.role(at.role), at.digest, at.model)
 		in.Models = append(in.Models, eval.Model{Name: at.player.Name, Policy: stargate.NewQuestioner(model, s.prompts, s.config).WithPreamble(false)})
 		s.models.digests[at.player.Name] = at.digest
-	}
-	if err := s.measures(&in); err != nil {
-		return nil, err
 	}
 	return s.evaluate(ctx, in, nil)
 }

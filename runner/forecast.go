@@ -118,7 +118,7 @@ func pilot(ctx context.Context, o ForecastOptions, in plan.Input) (shape plan.Sh
 	if err != nil {
 		return shape, err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	key := fmt.Sprintf("plan pilot 1 on %d pairs", o.Pilot)
 	if found, err := s.ledger.Get(ctx, key, &shape); err != nil || found {
 		return shape, err

@@ -32,7 +32,7 @@ var ErrNotReached = errors.New("the run has not come so far")
 // no server is asked, nothing is written, and the run may be going on meanwhile. n is from 1; 0
 // is the last one whose conversations are finished. It fails with [ErrNotReached], and where the
 // run's data or prompts are others than when it was made.
-func ReadIteration(ctx context.Context, dir string, n int) (*Recorded, error) {
+func ReadIteration(ctx context.Context, dir string, n int) (_ *Recorded, err error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func ReadIteration(ctx context.Context, dir string, n int) (*Recorded, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer func() { err = errors.Join(err, r.close()) }()
 	if n > 0 {
 		return r.upTo(ctx, n)
 	}
@@ -105,19 +105,18 @@ func openReplay(ctx context.Context, dir string, m *Manifest) (*replay, error) {
 		return r, nil
 	}
 	if r.store, err = shard.Open(ctx, m.Storage.Store); err != nil {
-		r.close()
-		return nil, err
+		return nil, errors.Join(err, r.close())
 	}
 	r.ledger.ReadBodies(shard.NewShelf(r.store, shelved))
 	return r, nil
 }
 
-// close ends the reading. Nothing was written, so nothing can be lost.
-func (r *replay) close() {
-	_ = r.ledger.Close()
+func (r *replay) close() error {
+	err := r.ledger.Close()
 	if r.store != nil {
-		_ = r.store.Close()
+		err = errors.Join(err, r.store.Close())
 	}
+	return err
 }
 
 func or(a, b string) string {

@@ -3,6 +3,7 @@ package runner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}}
 	defer func() {
 		if err != nil {
-			s.close()
+			err = errors.Join(err, s.close())
 		}
 	}()
 	if err = s.cast.fill(ctx, s, o.Source.ModelDir); err != nil {

@@ -68,8 +68,7 @@ func newPart(s *session, o Options) (*Part, error) {
 	p := &Part{session: s, options: o, opening: make(chan struct{}, 1), policies: map[Policy]stargate.Questioner{}}
 	var err error
 	if p.base, err = s.models.base(&s.cast, s.experiment.Trainer); err != nil {
-		s.close()
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	s.base = stargate.NewBase(p.base, s.prompts)
 	p.in = s.input()
@@ -81,8 +80,7 @@ func newPart(s *session, o Options) (*Part, error) {
 // workers; the one that makes the report unloads them.
 func (p *Part) Close() error {
 	p.session.models.loaded = nil
-	p.session.close()
-	return nil
+	return p.session.close()
 }
 
 // Converse does lines 3 to 5 of Algorithm 1 for the pairs from..to-1 of iteration n's split.
@@ -265,7 +263,7 @@ func (p *Part) open(ctx context.Context, ref Policy) (q stargate.Questioner, err
 func (p *Part) Evaluate(ctx context.Context, policies []Policy, from, to int, progress func(pairs int)) (Tally, error) {
 	key := fmt.Sprintf("shard: evaluation of %s, pairs %d to %d", policies[len(policies)-1].Digest, from, to)
 	return p.once(ctx, key, func() (Tally, error) {
-		in, err := p.evaluation()
+		in, err := p.session.evaluation()
 		if err != nil {
 			return Tally{}, err
 		}
@@ -285,21 +283,6 @@ func (p *Part) Evaluate(ctx context.Context, policies []Policy, from, to int, pr
 		progress(to - from)
 		return Tally{Pairs: to - from}, nil
 	})
-}
-
-// evaluation is that of the run, without its models.
-func (p *Part) evaluation() (in eval.Input, err error) {
-	s := p.session
-	if err := s.measures(&in); err != nil {
-		return in, err
-	}
-	in.Experiment, in.Config, in.Test = s.experiment.Name, s.config, s.data.Test
-	in.Base, in.Roleplayer, in.WinPairs = s.base, s.evaluator, s.experiment.Evaluation.WinPairs
-	in.BaseResponds = s.experiment.Evaluation.ResponseModel == "base"
-	if s.data.world != nil {
-		in.Truth = s.data.world
-	}
-	return in, nil
 }
 
 // Report makes the report as [Run] does, of what the ledger holds by now, and publishes it in

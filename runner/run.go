@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -50,17 +51,17 @@ type Outcome struct {
 
 // Run does an experiment, or goes on with it where it stopped. On an error everything
 // that was finished stays in the run directory.
-func Run(ctx context.Context, o Options) (*Outcome, error) {
+func Run(ctx context.Context, o Options) (_ *Outcome, err error) {
 	s, err := open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.golds(ctx); err != nil {
 		return nil, err
 	}
-	var in eval.Input
-	if err := s.measures(&in); err != nil { // before the first hour of work
+	in, err := s.evaluation() // before the first hour of work
+	if err != nil {
 		return nil, err
 	}
 	iterations, err := stargate.Run(ctx, s.input())
@@ -74,21 +75,30 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		policies = append(policies, eval.Model{Name: fmt.Sprintf("m%d", it.N), Policy: it.Policy.WithPreamble(false)})
 	}
 	in.Models = policies
-	in.BaseResponds = s.experiment.Evaluation.ResponseModel == "base"
 	if s.config.ResponsePreamble {
 		in.Baselines = []eval.Model{{Name: "m0 with the preamble", Policy: m0.WithPreamble(true)}}
 	}
 	return s.evaluate(ctx, in, iterations)
 }
 
-// evaluate measures in.Models on the test split, and leaves the report in the directory.
-func (s *session) evaluate(ctx context.Context, in eval.Input, iterations []stargate.Iteration) (*Outcome, error) {
+// evaluation is that of the session's experiment, without its models. It fails where a measure
+// that the experiment asks for cannot be made.
+func (s *session) evaluation() (in eval.Input, err error) {
+	if err := s.measures(&in); err != nil {
+		return in, err
+	}
 	in.Experiment, in.Config, in.Test = s.experiment.Name, s.config, s.data.Test
 	in.Base, in.Roleplayer, in.WinPairs = s.base, s.evaluator, s.experiment.Evaluation.WinPairs
-	in.Observe = func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) }
+	in.BaseResponds = s.experiment.Evaluation.ResponseModel == "base"
 	if s.data.world != nil {
 		in.Truth = s.data.world
 	}
+	return in, nil
+}
+
+// evaluate measures in.Models on the test split, and leaves the report in the directory.
+func (s *session) evaluate(ctx context.Context, in eval.Input, iterations []stargate.Iteration) (*Outcome, error) {
+	in.Observe = func(stage string, done, total int) { s.observe("evaluation: "+stage, done, total) }
 	e, err := eval.Run(ctx, in)
 	if err != nil {
 		return nil, err
@@ -153,18 +163,20 @@ func (s *session) observe(stage string, done, total int) {
 	}
 }
 
-func (s *session) close() {
+// close ends the session. An error says what may not have been kept.
+func (s *session) close() (err error) {
 	if s.ledger != nil {
-		if err := s.ledger.Close(); err != nil {
-			fmt.Fprintf(os.Stderr, "closing the ledger: %v\n", err)
+		if e := s.ledger.Close(); e != nil {
+			err = fmt.Errorf("close the ledger: %w", e)
 		}
 	}
 	if s.store != nil {
-		if err := s.store.Close(); err != nil {
-			fmt.Fprintf(os.Stderr, "closing the store: %v\n", err)
+		if e := s.store.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close the store: %w", e))
 		}
 	}
 	s.models.close()
+	return err
 }
 
 // sampled is how many pairs of an iteration the page lets one read.

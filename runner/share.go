@@ -39,9 +39,8 @@ func Share(ctx context.Context, o Options) (dir string, _ *Shared, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer s.close()
-	p := &Part{session: s, options: o}
-	if _, err := p.evaluation(); err != nil {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if _, err := s.evaluation(); err != nil {
 		return "", nil, err
 	}
 	if s.storage.Ledger == "" {
@@ -99,12 +98,10 @@ func Join(ctx context.Context, o JoinOptions, run, identity string) (*Part, erro
 	}
 	if s.manifest.Identity != identity {
 		err := fmt.Errorf("%w: run %s; %s on this machine", ErrOtherRun, run, difference(&m, &s.manifest))
-		s.close()
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	if err := s.golds(ctx); err != nil { // which are in the ledger
-		s.close()
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	return newPart(s, options)
 }
@@ -141,7 +138,7 @@ func (s Source) over(t Source) Source {
 
 // BaseDigest is the digest of an experiment's base model, by which workers that reach it are
 // found.
-func BaseDigest(ctx context.Context, experiment string, source Source) (string, error) {
+func BaseDigest(ctx context.Context, experiment string, source Source) (_ string, err error) {
 	e, err := LoadExperiment(experiment)
 	if err != nil {
 		return "", err
@@ -151,7 +148,7 @@ func BaseDigest(ctx context.Context, experiment string, source Source) (string, 
 		return "", err
 	}
 	s := &session{dir: work, experiment: e, budget: remote.NewBudget(remote.Limits{}), clock: startClock(), models: &models{engine: local.NewEngine(1), digests: map[string]string{}}}
-	defer func() { s.close(); os.RemoveAll(work) }()
+	defer func() { err = errors.Join(err, s.close(), os.RemoveAll(work)) }()
 	if err := s.cast.base(ctx, s, source.ModelDir); err != nil {
 		return "", err
 	}

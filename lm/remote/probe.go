@@ -122,8 +122,11 @@ func (c *Client) probeEncoder(ctx context.Context) error {
 		if err != nil {
 			return c.noTarget(ctx, err)
 		}
-		_ = binary.Write(h, binary.LittleEndian, int64(s.from)) // a hash takes everything
-		_ = binary.Write(h, binary.LittleEndian, s.ids)
+		told := binary.LittleEndian.AppendUint64(nil, uint64(s.from))
+		for _, id := range s.ids {
+			told = binary.LittleEndian.AppendUint32(told, uint32(id))
+		}
+		h.Write(told)
 		if i == 0 {
 			c.probed = s
 		}
