@@ -59,8 +59,8 @@ func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64) {
 	return s.URL, paid
 }
 
-// modelServer serves the built-in model from a directory of its own.
-func modelServer(t *testing.T, name string, adapters ...string) (url, dir string) {
+// nanoIn is the built-in model, opened from a directory of its own.
+func nanoIn(t *testing.T, name string) (m *local.Model, dir string) {
 	t.Helper()
 	files, err := nano.ModelFS()
 	if err != nil {
@@ -70,11 +70,17 @@ func modelServer(t *testing.T, name string, adapters ...string) (url, dir string
 	if err := os.CopyFS(dir, files); err != nil {
 		t.Fatal(err)
 	}
-	m, err := local.OpenDir(dir, local.Options{})
-	if err != nil {
+	if m, err = local.OpenDir(dir, local.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { m.Close() })
+	t.Cleanup(m.Close)
+	return m, dir
+}
+
+// modelServer serves the built-in model from a directory of its own.
+func modelServer(t *testing.T, name string, adapters ...string) (url, dir string) {
+	t.Helper()
+	m, dir := nanoIn(t, name)
 	s := httptest.NewServer(serve.New(m, serve.Options{Name: name, AdapterDirs: adapters}))
 	t.Cleanup(s.Close)
 	return s.URL, dir

@@ -11,7 +11,6 @@ import (
 
 	"stargate/internal/llama"
 	"stargate/lm/local"
-	"stargate/nano"
 	"stargate/trainer/tinker/tinkertest"
 )
 
@@ -37,23 +36,11 @@ evaluation: {win_pairs: 2}
 // tinkerServer trains adapters on the built-in model, and samples from them.
 func tinkerServer(t *testing.T) (s *tinkertest.Server, dir string) {
 	t.Helper()
-	files, err := nano.ModelFS()
+	m, dir := nanoIn(t, "nano")
+	weights, err := llama.Load(os.DirFS(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, err := llama.Load(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir = filepath.Join(t.TempDir(), "nano")
-	if err := os.CopyFS(dir, files); err != nil {
-		t.Fatal(err)
-	}
-	m, err := local.OpenDir(dir, local.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
 	t.Setenv("STARGATE_TEST_TINKER_KEY", "secret")
 	s = tinkertest.New(t, weights, "org/nano", tinkertest.Dialect{Key: "secret"})
 	s.Policy = func(adapter fs.FS) (*local.Model, error) { return m.OpenAdapter(adapter, 0) }

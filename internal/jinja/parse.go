@@ -232,12 +232,17 @@ func (p *parser) assignment(line int) statement {
 		a.value = p.tuple(true)
 		return a
 	}
-	loops := p.loops
-	p.loops = 0
-	a.body = p.body()
-	p.loops = loops
+	a.body = p.ownBody()
 	p.closing("set", line, "endset")
 	return a
+}
+
+// ownBody is a body that loops around it do not reach into: break and continue are not for them.
+func (p *parser) ownBody() []statement {
+	loops := p.loops
+	p.loops = 0
+	defer func() { p.loops = loops }()
+	return p.body()
 }
 
 func (p *parser) macro(line int) statement {
@@ -255,10 +260,7 @@ func (p *parser) macro(line int) statement {
 		}
 	}
 	p.want(")")
-	loops := p.loops
-	p.loops = 0
-	m.body = p.body()
-	p.loops = loops
+	m.body = p.ownBody()
 	p.closing("macro", line, "endmacro")
 	return m
 }

@@ -79,26 +79,20 @@ func MulInt8(c []float32, ldc int, a []float32, lda int, w *Int8, m int, accumul
 	if m == 1 {
 		p0 = multiplyInt8(c, a, w, accumulate, p0, p1)
 	}
-	group := panelGroup
-	if m <= tallest {
-		group = panelsFor(m)
+	mulGroups(c, ldc, a, lda, w.K, w.N, m, accumulate, p0, p1, func(b *Packed, j, n, k0, k int) { b.packInt8(w, j, n, k0, k) })
+}
+
+// packInt8 makes b the transpose of rows [j, j+n) and columns [k0, k0+k) of w, from a panel and
+// a block on.
+func (b *Packed) packInt8(w *Int8, j, n, k0, k int) {
+	b.resize(k, n)
+	if k == 0 {
+		return
 	}
-	b := packings.Get().(*Packed)
-	defer packings.Put(b)
-	step := max(blockK(w.K), 1)
-	for p := p0; p < p1; p += group {
-		panels := min(group, p1-p)
-		n := min((p+panels)*PanelWidth, w.N) - p*PanelWidth
-		for k0 := 0; k0 == 0 || k0 < w.K; k0 += step {
-			k := min(step, w.K-k0)
-			b.resize(k, n)
-			for i := range panels {
-				if k > 0 {
-					widenInt8(b.Data[i*k*PanelWidth:][:k*PanelWidth], w.Data[((p+i)*w.K+k0)*PanelWidth:], w.Scales[((p+i)*w.blocks()+k0/step)*PanelWidth:])
-				}
-			}
-			Mul(c[p*PanelWidth:], ldc, a[min(k0, len(a)):], lda, b, m, accumulate || k0 > 0, 0, panels)
-		}
+	block := k0 / blockK(w.K)
+	for i := range b.Panels() {
+		p := j/PanelWidth + i
+		widenInt8(b.Data[i*k*PanelWidth:][:k*PanelWidth], w.Data[(p*w.K+k0)*PanelWidth:], w.Scales[(p*w.blocks()+block)*PanelWidth:])
 	}
 }
 

@@ -124,7 +124,7 @@ func (w *Stored) Panels() int { return (w.N + PanelWidth - 1) / PanelWidth }
 // second cache are used for all of them.
 const panelGroup = 8
 
-// packings are what MulStored packs panels into.
+// packings are what mulGroups packs panels into.
 var packings = sync.Pool{New: func() any { return new(Packed) }}
 
 // MulStored computes C = A Wᵀ, or C += A Wᵀ when accumulate, for the columns of panels
@@ -136,20 +136,26 @@ func MulStored(c []float32, ldc int, a []float32, lda int, w *Stored, m int, acc
 		return
 	}
 	w.Check()
+	p0 = multiplyStored(c, ldc, a, lda, w, m, accumulate, p0, p1)
+	mulGroups(c, ldc, a, lda, w.K, w.N, m, accumulate, p0, p1, func(b *Packed, j, n, k0, k int) { b.packStored(w, j, n, k0, k) })
+}
+
+// mulGroups computes C = A B, or C += A B when accumulate, for the columns of panels [p0, p1) of
+// B (k, n), which pack packs some panels and one block of k at a time: it makes b the columns
+// [j, j+n) and rows [k0, k0+k) of B.
+func mulGroups(c []float32, ldc int, a []float32, lda int, k, n, m int, accumulate bool, p0, p1 int, pack func(b *Packed, j, n, k0, k int)) {
 	group := panelGroup
 	if m <= tallest {
 		group = panelsFor(m)
 	}
 	b := packings.Get().(*Packed)
 	defer packings.Put(b)
-	step := max(blockK(w.K), 1)
-	p0 = multiplyStored(c, ldc, a, lda, w, m, accumulate, p0, p1)
+	step := max(blockK(k), 1)
 	for p := p0; p < p1; p += group {
 		j := p * PanelWidth
-		n := min(group, p1-p)*PanelWidth + j
-		n = min(n, w.N) - j
-		for k0 := 0; k0 == 0 || k0 < w.K; k0 += step {
-			b.packStored(w, j, n, k0, min(step, w.K-k0))
+		width := min(min(group, p1-p)*PanelWidth, n-j)
+		for k0 := 0; k0 == 0 || k0 < k; k0 += step {
+			pack(b, j, width, k0, min(step, k-k0))
 			Mul(c[j:], ldc, a[min(k0, len(a)):], lda, b, m, accumulate || k0 > 0, 0, b.Panels())
 		}
 	}
@@ -199,21 +205,7 @@ func MulStoredNN(c []float32, ldc int, a []float32, lda int, w []*Stored, m int,
 		}
 		rows += part.N
 	}
-	group := panelGroup
-	if m <= tallest {
-		group = panelsFor(m)
-	}
-	b := packings.Get().(*Packed)
-	defer packings.Put(b)
-	step := max(blockK(rows), 1)
-	for p := p0; p < p1; p += group {
-		j := p * PanelWidth
-		width := min(min(group, p1-p)*PanelWidth, n-j)
-		for k0 := 0; k0 == 0 || k0 < rows; k0 += step {
-			b.packStoredRows(w, k0, min(step, rows-k0), j, width)
-			Mul(c[j:], ldc, a[min(k0, len(a)):], lda, b, m, accumulate || k0 > 0, 0, b.Panels())
-		}
-	}
+	mulGroups(c, ldc, a, lda, rows, n, m, accumulate, p0, p1, func(b *Packed, j, n, k0, k int) { b.packStoredRows(w, k0, k, j, n) })
 }
 
 // packStoredRows makes b rows [k0, k0+k) and columns [j, j+n) of the matrices of w, which lie
