@@ -26,6 +26,9 @@ func (s *models) keep(ctx context.Context, digest, dir string) error {
 	return err
 }
 
+// errModelGone: a finished model is neither in its directory nor in a store.
+var errModelGone = errors.New("it was made on another machine or removed")
+
 // bring has the model of this digest in dir, which is a cache of the store: it may have been
 // made on another machine.
 func (s *models) bring(ctx context.Context, name, digest, dir string) error {
@@ -42,7 +45,7 @@ func (s *models) bring(ctx context.Context, name, digest, dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("model %s: %w", name, err)
 	case s.store == nil:
-		return fmt.Errorf("model %s is finished, but %s is not there: it was made on another machine or removed. Bring it back, or give --store, where runs on several machines find their models: %w", name, dir, err)
+		return fmt.Errorf("model %s is finished, but %s is not there: %w. Bring it back, or give --store, where runs on several machines find their models", name, dir, errModelGone)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("model %s: %w", name, err)
@@ -73,12 +76,9 @@ func (s *session) publishIteration(ctx context.Context, it *stargate.Iteration, 
 		return nil
 	}
 	if err := publishConversations(ctx, s.store, s.stage(it.N, "simulate"), it); err != nil {
-		return fmt.Errorf("iteration %d: %w", it.N, err)
+		return err
 	}
-	if err := s.offload(ctx, it.N, by); err != nil {
-		return fmt.Errorf("iteration %d: %w", it.N, err)
-	}
-	return nil
+	return s.offload(ctx, it.N, by)
 }
 
 func publishConversations(ctx context.Context, store *shard.Store, stage string, it *stargate.Iteration) error {

@@ -82,30 +82,31 @@ func digest(v any) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// openDirectory makes the directory of a run, or checks that what is there is this run.
-func openDirectory(dir string, m *Manifest) error {
+// openDirectory makes the directory of a run, or checks that what is there is this run. It tells
+// whether the run begins here.
+func openDirectory(dir string, m *Manifest) (begins bool, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, modelsDir), 0o755); err != nil {
-		return fmt.Errorf("run directory: %w; choose another place with --out", err)
+		return false, fmt.Errorf("run directory: %w; choose another place with --out", err)
 	}
 	there, err := ReadManifest(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return fmt.Errorf("run directory: %w", err)
+			return false, fmt.Errorf("run directory: %w", err)
 		}
 		for _, e := range entries {
 			if e.Name() != modelsDir && !temporary(e.Name()) {
-				return fmt.Errorf("%w: %s is not empty (it has %s) and has no %s; choose another place with --out", ErrOtherRun, dir, e.Name(), manifestFile)
+				return false, fmt.Errorf("%w: %s is not empty (it has %s) and has no %s; choose another place with --out", ErrOtherRun, dir, e.Name(), manifestFile)
 			}
 		}
-		return writeJSON(filepath.Join(dir, manifestFile), m)
+		return true, writeJSON(filepath.Join(dir, manifestFile), m)
 	case err != nil:
-		return err
+		return false, err
 	case there.Identity != m.Identity:
-		return fmt.Errorf("%w: %s is experiment %s with seed %d; %s. Choose another place with --out, or remove the directory", ErrOtherRun, dir, there.Experiment.Name, there.Seed, difference(there, m))
+		return false, fmt.Errorf("%w: %s is experiment %s with seed %d; %s. Choose another place with --out, or remove the directory", ErrOtherRun, dir, there.Experiment.Name, there.Seed, difference(there, m))
 	}
-	return nil
+	return false, nil
 }
 
 // difference names the first thing in which two manifests differ.
@@ -131,7 +132,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 	}
 	var m Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, manifestFile), err)
+		return nil, fmt.Errorf("%s is damaged: %w; bring it back from a copy", filepath.Join(dir, manifestFile), err)
 	}
 	if m.Schema > schema {
 		return nil, fmt.Errorf("%s was made by a newer stargate (schema %d, this one knows %d); update the program", dir, m.Schema, schema)

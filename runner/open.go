@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -85,10 +86,14 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if err = s.settle(o); err != nil {
 		return nil, err
 	}
-	if err = openDirectory(s.dir, &s.manifest); err != nil {
+	begins, err := openDirectory(s.dir, &s.manifest)
+	if err != nil {
 		return nil, err
 	}
 	if err = s.openStorage(ctx, o.Share); err != nil {
+		if _, e := os.Stat(filepath.Join(s.dir, ledgerFile)); begins && errors.Is(e, fs.ErrNotExist) { // a wrong address is not to be that of the next try
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, manifestFile)))
+		}
 		return nil, err
 	}
 	if err = s.countSpent(ctx); err != nil {

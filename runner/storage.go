@@ -69,9 +69,9 @@ func (s Storage) validate() error {
 	case !ok || scheme != "postgres" && scheme != "postgresql":
 		return errors.New("--ledger: want postgres://USER@HOST/DATABASE; without it the ledger is a file in the run's directory")
 	}
-	switch scheme, _, ok := strings.Cut(s.Store, "://"); {
+	switch scheme, rest, ok := strings.Cut(s.Store, "://"); {
 	case s.Store == "":
-	case !ok || scheme != "file" && scheme != "s3":
+	case !ok || rest == "" || scheme != "file" && scheme != "s3":
 		return fmt.Errorf("--store %s: want file:///FOLDER or s3://BUCKET/PREFIX", s.Store)
 	}
 	if s.BodiesAbove < 0 {
@@ -138,6 +138,9 @@ func (s *session) settle(o Options) error {
 func (s *session) openStorage(ctx context.Context, share string) (err error) {
 	if s.storage.Store != "" {
 		if s.store, err = shard.Open(ctx, s.storage.Store); err != nil {
+			return err
+		}
+		if err := s.store.Check(ctx); err != nil { // before anything is made that it should hold
 			return err
 		}
 		s.models.store = s.store

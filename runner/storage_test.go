@@ -252,3 +252,12 @@ func TestStorageShowsNoPasswords(t *testing.T) {
 		}
 	}
 }
+
+// What another program trained cannot be made again for nothing: that it is gone is said.
+func TestAModelThatIsGone(t *testing.T) {
+	m := &models{}
+	err := m.bring(t.Context(), "m1", "abc", filepath.Join(t.TempDir(), "m1"))
+	if !errors.Is(err, errModelGone) || !strings.Contains(err.Error(), "--store") {
+		t.Errorf("a model that is nowhere: %v", err)
+	}
+}

@@ -78,18 +78,24 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	if err != nil {
 		return fail(err)
 	}
-	if err := b.models.bring(ctx, name, done.Digest, dir); err != nil {
+	err = b.models.bring(ctx, name, done.Digest, dir)
+	if errors.Is(err, errModelGone) && b.trainer == nil {
+		err = b.trainAgain(ctx, name, dir, done.Digest, examples, h)
+	}
+	if err != nil {
 		return fail(err)
 	}
 	if err := os.RemoveAll(dir + trainingSuffix); err != nil { // the ledger has the fine-tune now
 		return fail(err)
 	}
 	policy, found, err := b.openTuned(ctx, name, dir, done)
-	if err != nil {
+	switch {
+	case err != nil && b.trainer == nil:
+		return fail(fmt.Errorf("%w; remove %s and run again: it is trained again from what the ledger holds", err, dir))
+	case err != nil:
 		return fail(err)
-	}
-	if found != done.Digest {
-		return fail(fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove the run directory and run again", dir, found, done.Digest))
+	case found != done.Digest:
+		return fail(fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove it and run again", dir, found, done.Digest))
 	}
 	b.models.digests[name], b.models.notes[name] = done.Digest, done.Notes
 	if err := b.models.link(name, dir); err != nil {
@@ -121,6 +127,17 @@ func (b *base) train(ctx context.Context, name, dir string, examples []lm.Exampl
 	}
 	defer m.Close()
 	return tuned{Digest: m.Digest(), Log: log}, publish(m, dir)
+}
+
+// trainAgain makes a finished model that is gone once more: the embedded trainer makes the same
+// of the same.
+func (b *base) trainAgain(ctx context.Context, name, dir, digest string, examples []lm.Example, h lm.Hyper) error {
+	made, err := b.train(ctx, name, dir, examples, h)
+	if err != nil || made.Digest == digest {
+		return err
+	}
+	err = fmt.Errorf("model %s: %w, and trained again on this machine it came out otherwise (digest %.12s…, the ledger has %.12s…): bring it back, or begin the run anew with another --out", name, errModelGone, made.Digest, digest)
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // openTuned makes a fine-tuned policy ready to speak, and tells the digest of what it found.

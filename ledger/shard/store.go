@@ -84,6 +84,18 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
+// Check finds out whether the store can be used: whether the bucket is there and may be read.
+func (s *Store) Check(ctx context.Context) error {
+	ok, err := s.bucket.IsAccessible(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("shards %s: the store cannot be reached: %w; look at the bucket's name, the region (AWS_REGION, or ?region=) and the credentials", s.shown, err)
+	case !ok:
+		return fmt.Errorf("shards %s: there is no such bucket: %w", s.shown, ErrNotExist)
+	}
+	return nil
+}
+
 // String is the address without its parameters.
 func (s *Store) String() string { return s.shown }
 
