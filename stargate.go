@@ -134,7 +134,11 @@ func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
 
 func (p *process) Do(n int, it *Iteration) (policy Questioner, err error) {
 	p.observe(Event{n, "tune", 0, 1})
-	if it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, it.Selected); err != nil {
+	it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, it.Selected)
+	switch {
+	case errors.Is(err, ErrNothingSelected):
+		return policy, fmt.Errorf("%w: %s", err, tellDropped(it.Candidates))
+	case err != nil:
 		return policy, err
 	}
 	p.observe(Event{n, "tune", 1, 1})
@@ -200,7 +204,7 @@ func (in Input) Train(ctx context.Context, n int, selected []Selected) (policy Q
 		return policy, 0, log, err
 	}
 	if len(rendered) == 0 {
-		return policy, 0, log, fmt.Errorf("%w from %d pairs: every rollout was dropped; look at the counts of flaws, and at the prompts", ErrNothingSelected, len(in.Split(n).Pairs))
+		return policy, 0, log, fmt.Errorf("%w from %d pairs: every rollout was dropped", ErrNothingSelected, len(in.Split(n).Pairs))
 	}
 	model, log, err := in.Base.Tune(ctx, fmt.Sprintf("m%d", n), rendered, in.Config.Tune)
 	if err != nil {

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"stargate"
@@ -83,7 +84,7 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 		return seat{}, fmt.Errorf("%s: give one of local (a model directory), url (a model server) and rule", role)
 	case p.isRemote():
 		_, account, _ := strings.Cut(role, ": ")
-		client, err := remote.Open(ctx, p.Role, remote.Options{Name: account, Account: s.budget.Account(account, p.Price)})
+		client, err := remote.Open(ctx, p.Role, remote.Options{Name: account, Account: s.budget.Account(account, p.Price), Log: slog.Default()})
 		if err != nil {
 			return seat{}, fmt.Errorf("%s: %w", role, err)
 		}

@@ -44,6 +44,9 @@ func (n *onCluster) run(c *cobra.Command, o runner.Options, asJSON bool) error {
 		return err
 	}
 	defer temporal.Close()
+	if err := expect(ctx, c.ErrOrStderr(), o); err != nil {
+		return err
+	}
 	dir, shared, err := runner.Share(ctx, o)
 	if err != nil {
 		return err

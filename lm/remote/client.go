@@ -71,6 +71,7 @@ func Open(ctx context.Context, r Role, o Options) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
+		settings.Log = o.Log
 		f, err := fleet.New(settings)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrRole, err)

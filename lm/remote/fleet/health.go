@@ -71,6 +71,7 @@ func (f *Fleet) eject(e *endpoint, why error) {
 	}
 	e.down, e.downSince = true, time.Now()
 	e.ejections++
+	f.o.Log.Warn("a server is away; waiting for it", "role", f.o.Role, "server", e.name, "patience", f.patience(e), "error", why)
 	f.background.Go(func() { f.probe(e, why) })
 }
 
@@ -94,6 +95,7 @@ func (f *Fleet) probe(e *endpoint, why error) {
 		if err == nil {
 			e.down, e.answered, e.failed, e.busy = false, true, 0, 0
 			e.concurrency = newConcurrency(e.o.Start, e.o.Most)
+			f.o.Log.Info("the server is back", "role", f.o.Role, "server", e.name, "away", time.Since(e.downSince).Round(time.Millisecond))
 			f.dispatch()
 			f.mu.Unlock()
 			return
@@ -103,14 +105,18 @@ func (f *Fleet) probe(e *endpoint, why error) {
 	}
 }
 
+// patience is how long an outage of an endpoint is waited for.
+func (f *Fleet) patience(e *endpoint) time.Duration {
+	if e.answered {
+		return f.o.Total
+	}
+	return f.o.Startup
+}
+
 // giveUp fails calls that have waited for longer than a call may take: those that want an
 // endpoint that is out, and all of them when none is there. The mutex is held.
 func (f *Fleet) giveUp(e *endpoint, why error) {
-	patience := f.o.Startup
-	if e.answered {
-		patience = f.o.Total
-	}
-	if out := time.Since(e.downSince); out > patience {
+	if out := time.Since(e.downSince); out > f.patience(e) {
 		f.failWaiting(f.absent(e.name+" has been away", out, why), e)
 	}
 	since, patience := time.Time{}, f.o.Startup

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,6 +39,7 @@ type Options struct {
 	MaxBody int64         // most bytes of an answer; 0: 256 MiB
 	Probe   string        // path that tells whether an ejected endpoint is back, by any status below 500; "": /health
 
+	Log          *slog.Logger      // told when an endpoint goes away and comes back; nil: silent
 	RoundTripper http.RoundTripper // nil: an http.Transport of its own, tuned for many requests to few hosts
 }
 
@@ -62,6 +64,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Probe == "" {
 		o.Probe = "/health"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Role == "" {
 		o.Role = "fleet"
