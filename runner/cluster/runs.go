@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 )
 
@@ -24,6 +23,9 @@ type runs struct {
 	mu   sync.Mutex
 	all  map[string]*opened
 	idle []*opened // longest idle first
+
+	background sync.WaitGroup // of openings and closings
+	failed     error          // of what was closed to make room
 }
 
 type opened struct {
@@ -46,10 +48,10 @@ func (r *runs) take(ctx context.Context, run, identity string) (*opened, error) 
 	if !there {
 		o = &opened{key: key, ready: make(chan struct{})}
 		r.all[key] = o
-		go func() {
+		r.background.Go(func() {
 			defer close(o.ready)
 			o.part, o.err = r.open(r.ctx, run, identity)
-		}()
+		})
 	}
 	o.users++
 	r.unidle(o)
@@ -98,11 +100,12 @@ func (r *runs) leave(o *opened) {
 		old := r.idle[0]
 		r.idle = r.idle[1:]
 		delete(r.all, old.key)
-		go func() {
-			if err := old.close(); err != nil {
-				slog.Warn("closing a run", "run", old.key, "error", err)
-			}
-		}()
+		r.background.Go(func() {
+			err := old.close()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failed = errors.Join(r.failed, err)
+		})
 	}
 }
 
@@ -115,11 +118,13 @@ func (o *opened) close() error {
 	return o.part.Close()
 }
 
-// close closes all runs. No activity may be under way.
+// close closes all runs, and tells what failed of those that were closed before. No activity
+// may be under way.
 func (r *runs) close() error {
+	r.background.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []error
+	all := []error{r.failed}
 	for _, o := range r.all {
 		all = append(all, o.close())
 	}
