@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -58,7 +59,7 @@ func (s *models) close() {
 	defer stop()
 	for _, unload := range s.loaded {
 		if err := unload(ctx); err != nil {
-			fmt.Fprintf(os.Stderr, "an adapter stays on its server: %v\n", err)
+			slog.Warn("an adapter stays on its server", "error", err)
 		}
 	}
 	for _, c := range s.servers {
