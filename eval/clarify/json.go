@@ -12,8 +12,13 @@ import (
 	"stargate/lm"
 )
 
-// readAbgCoQA reads coqa_abg_{train,val,test}.json. The model sees the story, the turns
-// before and the question.
+// readAbgCoQA reads coqa_abg_{train,val,test}.json. The model sees the story, the one or two
+// turns before that the file gives, and the question. An id is STORY|TURN|…, but some stories
+// stand there under several ids: items of one text are one group.
+//
+// Checked on 2026-11-26 against abg-coqa/coqa_abg_val.json (1,092 items, 130 ambiguous) and
+// coqa_abg_test.json (1,055, 123) of github.com/MeiqiGuo/AKBC2021-Abg-CoQA at 3fce3178; its
+// coqa_abg_train.json was not at hand.
 func readAbgCoQA(r io.Reader) ([]Item, error) {
 	type turn struct {
 		Question string `json:"question"`
@@ -34,12 +39,15 @@ func readAbgCoQA(r io.Reader) ([]Item, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	var items []Item
+	groups := map[string]string{} // the first id of a story, by its text
 	for _, d := range file.Data {
 		if d.Ambiguity != "ambiguous" && d.Ambiguity != "non_ambiguous" {
 			return nil, fmt.Errorf("%w: item %s: ambiguity is %q, want ambiguous or non_ambiguous", ErrFormat, d.ID, d.Ambiguity)
 		}
-		story, _, _ := strings.Cut(d.ID, "|")
-		i := Item{ID: d.ID, Group: story, Kind: d.Source, Ask: d.Ambiguity == "ambiguous", Reference: d.Clarification.Question}
+		if _, ok := groups[d.Story]; !ok {
+			groups[d.Story], _, _ = strings.Cut(d.ID, "|")
+		}
+		i := Item{ID: d.ID, Group: groups[d.Story], Kind: d.Source, Ask: d.Ambiguity == "ambiguous", Reference: d.Clarification.Question}
 		open := "Read this text. I will ask you about it.\n\n" + strings.TrimSpace(d.Story)
 		for _, h := range append(d.History, d.Target) {
 			if open != "" {
@@ -54,7 +62,14 @@ func readAbgCoQA(r io.Reader) ([]Item, error) {
 }
 
 // readPACIFIC reads data/pacific/{train,validation}.json: dialogues about a table and
-// paragraphs. Every user turn is a decision, with the true turns before it.
+// paragraphs. Every user turn is a decision, with the true turns before it; questions and
+// paragraphs stand in the file in their order. An answer is a list of spans, a number
+// (arithmetic) or a text (count); where req_clari holds it is a list of one, the clarifying
+// question.
+//
+// Checked on 2026-11-26 against data/pacific/validation.json (277 dialogues, 1,982 turns, 320
+// to be asked about) and test.json (no labels) of github.com/dengyang17/PACIFIC at 66a52ad4,
+// and UniPCQA/data_reader.py there, which reads the same fields; its train.json was not at hand.
 func readPACIFIC(r io.Reader) ([]Item, error) {
 	var file []struct {
 		Table struct {
@@ -130,6 +145,9 @@ func plainAnswer(raw json.RawMessage, scale string) (string, error) {
 }
 
 // readIN3 reads data/IN3/{train,test}.jsonl.
+//
+// Checked on 2026-11-26 against both (1,261 tasks, 1,012 vague; 108, 95 vague) of
+// github.com/OpenBMB/Tell_Me_More (before: HBX-hbx/Mistral-Interact) at 654fcec4.
 func readIN3(r io.Reader) ([]Item, error) {
 	var items []Item
 	err := eachLine(r, func(n int, line []byte) error {
@@ -158,7 +176,10 @@ func readIN3(r io.Reader) ([]Item, error) {
 }
 
 // readCLAMBER reads clamber_benchmark.jsonl. Its lines are JSON texts that hold JSON; plain
-// objects are taken too.
+// objects are taken too. The context is empty in all of them as published.
+//
+// Checked on 2026-11-26 against the file (3,202 questions, 1,601 to be asked about) and the
+// README of github.com/zt991211/CLAMBER at 26ab7031.
 func readCLAMBER(r io.Reader) ([]Item, error) {
 	var items []Item
 	err := eachLine(r, func(n int, line []byte) error {
