@@ -141,20 +141,29 @@ type ModelRater struct {
 	Retries  int    // attempts after the first; 0 = 2, negative = none
 }
 
-// Rate implements [Rater]. A refusal, or an answer without a rating after all attempts, is
-// no rating.
-func (r ModelRater) Rate(ctx context.Context, t stargate.Task) (int, bool, error) {
+// Chat is what the model is asked about a task.
+func (r ModelRater) Chat(t stargate.Task) (lm.Chat, error) {
 	text := r.Template
 	if text == "" {
 		text = raterTemplate
 	}
 	tmpl, err := template.New("rater").Option("missingkey=error").Parse(strings.TrimSpace(text))
 	if err != nil {
-		return 0, false, fmt.Errorf("rater's template: %w", err)
+		return nil, fmt.Errorf("rater's template: %w", err)
 	}
 	var b bytes.Buffer
 	if err := tmpl.Execute(&b, struct{ Task string }{t.Text}); err != nil {
-		return 0, false, fmt.Errorf("rater's template: %w", err)
+		return nil, fmt.Errorf("rater's template: %w", err)
+	}
+	return lm.Chat{{Role: lm.User, Content: b.String()}}, nil
+}
+
+// Rate implements [Rater]. A refusal, or an answer without a rating after all attempts, is
+// no rating.
+func (r ModelRater) Rate(ctx context.Context, t stargate.Task) (int, bool, error) {
+	chat, err := r.Chat(t)
+	if err != nil {
+		return 0, false, err
 	}
 	retries := r.Retries
 	if retries == 0 {
@@ -162,7 +171,7 @@ func (r ModelRater) Rate(ctx context.Context, t stargate.Task) (int, bool, error
 	}
 	sampling := r.Sampling
 	for attempt := range 1 + max(retries, 0) {
-		out, err := r.Model.Generate(ctx, lm.Chat{{Role: lm.User, Content: b.String()}}, sampling)
+		out, err := r.Model.Generate(ctx, chat, sampling)
 		switch {
 		case errors.Is(err, lm.ErrRefused), errors.Is(err, lm.ErrContextLength):
 		case err != nil:

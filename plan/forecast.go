@@ -19,8 +19,13 @@ const (
 	Roleplayer = "roleplayer"
 	Scorer     = "scorer"
 	Judge      = "judge"
+	Rater      = "rater" // of tasks: the first judge's model
 	Oracle     = "oracle"
 	Trainer    = "trainer"
+
+	// Sampled are the fine-tuned Questioners where they speak on the service that trained them.
+	// It is a role of its own, since the base model's calls have another price.
+	Sampled = "questioner (tinker)"
 
 	// Evaluator is the Roleplayer of the evaluation in prices, rates and servers, where it is
 	// another than that of training. In a forecast its lines are the Roleplayer's.
@@ -37,11 +42,15 @@ type Input struct {
 	Judges     int  // models that judge; 0 = the rubric of a known world, which costs nothing
 	Optimum    bool // a known world: the evaluation simulates a Questioner that knows what matters
 	Baselines  int  // further policies that respond in the evaluation (with response_preamble: 1)
+	OneOrder   bool // a judge sees two responses in one order, not in both
+	Credit     bool // the gold is scored after every turn
+	RateTasks  bool // a model rates how specific tasks are
 	Count      Counter
 	Shape      Shape
 	Prices     map[string]remote.Price // by role; none = nothing to pay
 	Rates      map[string]remote.Rate  // by role; hours are at least what they allow
 	Servers    map[string]float64      // by role: the share of its calls that servers answer; nil: all calls but the trainer's
+	Notes      []string                // further sentences for the forecast's basis
 }
 
 // Line is what one role does in one stage.
@@ -153,10 +162,18 @@ func (f *forecaster) iteration(n int) {
 		split = f.in.B
 	}
 	stage := fmt.Sprintf("iteration %d", n)
+	asks := Questioner
+	if n > 1 {
+		asks = f.tuned()
+	}
 	q, h, scores := f.conversations(split.Pairs, stage)
-	f.line(stage+": simulate", Questioner, q, f.perTurn(h.calls, 2))
+	f.line(stage+": simulate", asks, q, f.perTurn(h.calls, 2))
 	f.line(stage+": simulate", Roleplayer, h, f.perTurn(h.calls, 2))
 	f.line(stage+": select", Scorer, scores, per(shape.Seconds.Score, shape.Seconds.Scores, scores.calls))
+	passes := float64(cfg.Tune.Epochs) * (1 - cfg.Tune.HeldOut)
+	if f.in.Servers[Trainer] > 0 {
+		passes += 2 * cfg.Tune.HeldOut // the loss on held-out examples, before and after
+	}
 	var r, tuned sum
 	for _, p := range split.Pairs {
 		k := stargate.Length(cfg.Seed, stage, p.Key(), cfg.MaxTurns)
@@ -169,10 +186,10 @@ func (f *forecaster) iteration(n int) {
 		case stargate.GoldResponse:
 			target = float64(f.golds[p.Key()])
 		}
-		tuned.add(float64(cfg.TopK), (context+target)*float64(cfg.Tune.Epochs)*(1-cfg.Tune.HeldOut), 0)
+		tuned.add(float64(cfg.TopK), (context+target)*passes, 0)
 	}
 	if r.calls > 0 {
-		f.line(stage+": respond", Questioner, r, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls))
+		f.line(stage+": respond", asks, r, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls))
 	}
 	hours := per(shape.Seconds.Tune, shape.Seconds.TunedTokens, tuned.in*shape.In.of(Scorer))
 	f.line(stage+": tune", Trainer, sum{1, tuned.in * shape.In.of(Scorer), 0}, hours)
@@ -182,7 +199,7 @@ func (f *forecaster) evaluation() error {
 	cfg, shape, pairs := f.in.Config, f.in.Shape, f.in.Test.Pairs
 	models := float64(cfg.Iterations + 1)
 	q, h, scores := f.conversations(pairs, eval.Scope)
-	f.line("evaluation: simulate", Questioner, q.times(models), f.perTurn(h.calls*models, 2))
+	f.split("evaluation: simulate", q, 1, models-1, f.perTurn(h.calls*models, 2))
 	f.line("evaluation: simulate", Roleplayer, h.times(models), f.perTurn(h.calls*models, 2))
 	all := scores.times(models)
 	var controls, told, random sum
@@ -210,29 +227,75 @@ func (f *forecaster) evaluation() error {
 		f.line("evaluation: optimum", Roleplayer, h, f.perTurn(h.calls, 1))
 		f.line("evaluation: optimum", Scorer, scores, per(shape.Seconds.Score, shape.Seconds.Scores, scores.calls))
 	}
-	return f.wins(byLength, models)
+	if err := f.wins(byLength, models); err != nil {
+		return err
+	}
+	if f.in.Credit {
+		f.credit(models)
+	}
+	if f.in.RateTasks {
+		return f.ratings()
+	}
+	return nil
+}
+
+// credit adds up the scores after every turn but the last, which is scored anyway.
+func (f *forecaster) credit(models float64) {
+	cfg, shape := f.in.Config, f.in.Shape
+	var s sum
+	for _, p := range f.in.Test.Pairs {
+		prompt, gold := float64(f.static[p.Key()].response), float64(f.golds[p.Key()])
+		for t := range stargate.Length(cfg.Seed, eval.Scope, p.Key(), cfg.MaxTurns) - 1 {
+			s.add(models*f.scored(), prompt+shape.Response[t].Added, gold)
+		}
+	}
+	f.line("evaluation: credit of questions", Scorer, s, per(shape.Seconds.Score, shape.Seconds.Scores, s.calls))
+}
+
+// ratings adds up one question for each task. An answer is taken to be as long as a verdict:
+// both are a sentence or two of reasons.
+func (f *forecaster) ratings() error {
+	var s sum
+	seen := map[string]bool{}
+	for _, p := range f.in.Test.Pairs {
+		if seen[p.Task.ID] {
+			continue
+		}
+		seen[p.Task.ID] = true
+		chat, err := eval.ModelRater{}.Chat(p.Task)
+		if err != nil {
+			return err
+		}
+		s.add(1, float64(f.in.Count.Chat(chat)), f.in.Shape.Judge)
+	}
+	f.line("evaluation: task ratings", Rater, s, per(f.in.Shape.Seconds.Judge, f.in.Shape.Seconds.Verdicts, s.calls))
+	return nil
 }
 
 // wins adds up the responses and verdicts of the win rates: as many pairs of each length.
 func (f *forecaster) wins(byLength [][]stargate.Pair, models float64) error {
 	cfg, shape, in := f.in.Config, f.in.Shape, f.in
-	var r, v sum
+	orders := 2.0
+	if in.OneOrder {
+		orders = 1
+	}
+	var r, v sum // r: of one model
 	for k := 1; k <= cfg.MaxTurns; k++ {
 		share := in.WinPairs*k/cfg.MaxTurns - in.WinPairs*(k-1)/cfg.MaxTurns
 		of := byLength[k-1]
 		n := float64(min(share, len(of)))
 		for _, p := range of { // any of them may be drawn
 			weight := n / float64(len(of))
-			r.add(weight*(models+float64(in.Baselines)), float64(f.static[p.Key()].response)+shape.Response[k-1].Added, shape.Response[k-1].Out)
+			r.add(weight, float64(f.static[p.Key()].response)+shape.Response[k-1].Added, shape.Response[k-1].Out)
 			chat, err := in.Prompts.Judge(p.Persona.Name, p.Persona.Text, p.Task.Text, "", "")
 			if err != nil {
 				return err
 			}
-			const orders = 2
 			v.add(weight*(models-1+float64(in.Baselines))*orders*float64(in.Judges), float64(in.Count.Chat(chat))+2*shape.Response[k-1].Out, shape.Judge)
 		}
 	}
-	f.line("evaluation: win rates", Questioner, r, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls))
+	all := models + float64(in.Baselines)
+	f.split("evaluation: win rates", r, 1+float64(in.Baselines), models-1, per(shape.Seconds.Respond, shape.Seconds.Responses, r.calls*all))
 	if in.Judges > 0 {
 		f.line("evaluation: win rates", Judge, v, per(shape.Seconds.Judge, shape.Seconds.Verdicts, v.calls))
 	}
@@ -263,6 +326,25 @@ func per(seconds float64, made int, n float64) float64 {
 	return seconds / float64(made) * n / 3600
 }
 
+// tuned is the role of fine-tuned Questioners.
+func (f *forecaster) tuned() string {
+	if _, elsewhere := f.in.Servers[Sampled]; elsewhere {
+		return Sampled
+	}
+	return Questioner
+}
+
+// split adds what each Questioner does in a stage: so many that are the base model, and so many
+// fine-tuned ones.
+func (f *forecaster) split(stage string, each sum, base, tuned, hours float64) {
+	if f.tuned() == Questioner {
+		base, tuned = base+tuned, 0
+	}
+	share := hours / (base + tuned)
+	f.line(stage, Questioner, each.times(base), share*base)
+	f.line(stage, Sampled, each.times(tuned), share*tuned)
+}
+
 // perTurn is the hours of a simulation's turns, shared between its roles.
 func (f *forecaster) perTurn(turns, roles float64) float64 {
 	return per(f.in.Shape.Seconds.Simulate, f.in.Shape.Seconds.Turns, turns) / roles
@@ -273,7 +355,11 @@ func (f *forecaster) line(stage, role string, s sum, hours float64) {
 	if s.calls == 0 {
 		return
 	}
-	in, out := s.in*f.in.Shape.In.of(role), s.out*f.in.Shape.Out.of(role)
+	measured := role
+	if role == Sampled { // a pilot knows the base model only
+		measured = Questioner
+	}
+	in, out := s.in*f.in.Shape.In.of(measured), s.out*f.in.Shape.Out.of(measured)
 	player := f.player(stage, role)
 	if rate := f.in.Rates[player]; rate.Requests > 0 {
 		hours = max(hours, s.calls/rate.Requests/60)
@@ -318,6 +404,7 @@ func (f *forecaster) finish() {
 	}
 	f.out.Basis = append(f.out.Basis, "all models speak as the base model does; a call that two of them repeat word for word is counted twice, and made once",
 		"hours add up stages and roles as if none overlapped")
+	f.out.Basis = append(f.out.Basis, f.in.Notes...)
 	if !f.out.Known {
 		f.out.Basis = append(f.out.Basis, "hours: only where a pilot or a rate limit tells; 0 is not known")
 	}

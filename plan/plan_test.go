@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"stargate"
+	"stargate/eval"
 	"stargate/lm"
 	"stargate/lm/remote"
 	"stargate/prompt"
@@ -197,6 +198,86 @@ func TestPilotForecastsTheRest(t *testing.T) {
 		near("calls", l.Calls, m.calls.Load())
 		near("tokens in", l.TokensIn, m.in.Load())
 		near("tokens out", l.TokensOut, m.out.Load())
+	}
+}
+
+// rater finds every task in the middle.
+type rater struct{ calls atomic.Int64 }
+
+func (r *rater) Generate(context.Context, lm.Chat, lm.Sampling) (lm.Completion, error) {
+	r.calls.Add(1)
+	return lm.Completion{Text: "Rating: 3", Finish: lm.FinishStop}, nil
+}
+
+// An evaluation whose models never repeat themselves makes the calls that were forecast, also for
+// the credit of questions and the ratings of tasks.
+func TestForecastOfAnEvaluation(t *testing.T) {
+	cfg := stargate.Paper()
+	cfg.Samples = 4
+	in := input(t, cfg, split("A", 2, 2), split("B", 2, 2), split("test", 5, 4))
+	in.WinPairs, in.Judges, in.Credit, in.RateTasks = 0, 0, true, true
+	f, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{}
+	for _, l := range f.Lines {
+		if strings.HasPrefix(l.Stage, "evaluation: ") {
+			want[l.Role] += l.Calls
+		}
+	}
+	var asks, plays chatty
+	var rates rater
+	base := stargate.NewBase(&asks, in.Prompts)
+	e := eval.Input{Config: cfg, Base: base, Roleplayer: stargate.NewRoleplayer(&plays, in.Prompts, cfg), Test: in.Test, Credit: true, Rater: eval.ModelRater{Model: &rates}}
+	for i := range cfg.Iterations + 1 {
+		e.Models = append(e.Models, eval.Model{Name: fmt.Sprintf("m%d", i), Policy: base.Questioner(cfg)})
+	}
+	if _, err := eval.Run(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	for role, made := range map[string]int64{Questioner: asks.calls.Load(), Roleplayer: plays.calls.Load(), Scorer: asks.scores.Load(), Rater: rates.calls.Load()} {
+		if math.Abs(float64(want[role]-made)) > 0.02*float64(made) {
+			t.Errorf("%s: %d calls are forecast, %d made", role, want[role], made)
+		}
+	}
+	in.Credit, in.RateTasks = false, false
+	less, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if less.Roles[Scorer].Calls >= f.Roles[Scorer].Calls || less.Roles[Rater].Calls != 0 {
+		t.Errorf("without credit %d scores, with it %d; without ratings %d", less.Roles[Scorer].Calls, f.Roles[Scorer].Calls, less.Roles[Rater].Calls)
+	}
+}
+
+// Questioners that speak on the service that trained them are a role of their own, at its price,
+// and what is trained there is paid for too.
+func TestForecastOfATrainerThatIsPaid(t *testing.T) {
+	in := input(t, stargate.Paper(), split("A", 4, 3), split("B", 4, 3), split("test", 4, 3))
+	plain, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Prices = map[string]remote.Price{Trainer: {Input: 10}, Sampled: {Input: 1, Output: 2}}
+	in.Servers = map[string]float64{Trainer: 1, Sampled: 1}
+	paid, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, s := paid.Roles[Questioner], paid.Roles[Sampled]
+	if all := plain.Roles[Questioner]; q.Calls == 0 || s.Calls <= q.Calls || math.Abs(float64(q.Calls+s.Calls-all.Calls)) > 4 || math.Abs(float64(q.TokensIn+s.TokensIn-all.TokensIn)) > 4 {
+		t.Errorf("%+v and %+v, in all %+v", q, s, all)
+	}
+	tuned := paid.Roles[Trainer]
+	if less := plain.Roles[Trainer].TokensIn; tuned.TokensIn <= less || tuned.TokensIn > less*3/2 { // held-out examples, twice
+		t.Errorf("%d tokens are trained on or measured, of which %d are trained on", tuned.TokensIn, less)
+	}
+	if want := float64(tuned.TokensIn)*10/1e6 + float64(s.TokensIn)/1e6 + float64(s.TokensOut)*2/1e6; math.Abs(paid.Total.Cost-want) > 1e-9 {
+		t.Errorf("the cost is %g, want %g", paid.Total.Cost, want)
+	}
+	if tokens, cost := paid.Paid(); cost != paid.Total.Cost || tokens != tuned.TokensIn+s.TokensIn+s.TokensOut {
+		t.Errorf("limits count %d tokens and %g", tokens, cost)
 	}
 }
 

@@ -65,8 +65,11 @@ func Expect(ctx context.Context, o Options) (*Expectation, error) {
 	return x, err
 }
 
-// onServers tells whether any server plays a role.
+// onServers tells whether any server plays a role, or trains.
 func (e Experiment) onServers() bool {
+	if e.Trainer.Tinker != nil {
+		return true
+	}
 	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Evaluator, plan.Judge, plan.Oracle} {
 		if _, ok := e.terms(role); ok {
 			return true
@@ -106,7 +109,11 @@ func spentIn(ctx context.Context, path string) (map[string]plan.Spent, error) {
 	for _, t := range totals {
 		out[t.Role] = plan.Spent{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut}
 	}
-	return out, nil
+	err = eachPayment(ctx, r, "", func(p payment) {
+		s := out[p.Role]
+		out[p.Role] = plan.Spent{Calls: s.Calls + 1, TokensIn: s.TokensIn + int64(p.Tokens)}
+	})
+	return out, err
 }
 
 // Err is [ErrTooLittle] if the limits cannot even pay for the first stage, however short the

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,7 +100,7 @@ func TestForecastOfARunOnServers(t *testing.T) {
 	other, _ := modelServer(t, "other")
 	judge, _ := scriptedJudge(t)
 	text := fmt.Sprintf(serversFile, base, other, judge, weights)
-	text = strings.NewReplacer("tasks: 2, personas: 2", "tasks: 4, personas: 3", "samples: 2", "samples: 3", ", {name: m0 itself}", "", "  credit: true", "  orders: both", "epochs: 1,", "epochs: 4, batch_size: 4,", "{url: \""+other, "{price: {input: 1, output: 1}, url: \""+other).Replace(text)
+	text = strings.NewReplacer("tasks: 2, personas: 2", "tasks: 4, personas: 3", "samples: 2", "samples: 3", ", {name: m0 itself}", "", "  credit: true", "  credit: true\n  rate_tasks: true\n  orders: both", "epochs: 1,", "epochs: 4, batch_size: 4,", "{url: \""+other, "{price: {input: 1, output: 1}, url: \""+other).Replace(text)
 	file := filepath.Join(dir, "servers.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -118,9 +119,15 @@ func TestForecastOfARunOnServers(t *testing.T) {
 		actual[role] = plan.Spent{Calls: int64(c.Made), TokensIn: int64(c.TokensIn), TokensOut: int64(c.TokensOut)}
 		cost += c.Cost
 	}
+	if n := f.Roles[plan.Rater].Calls; n == 0 || n != actual[plan.Rater].Calls {
+		t.Errorf("%d ratings of tasks are forecast, %d were made", n, actual[plan.Rater].Calls)
+	}
+	if !slices.ContainsFunc(f.Lines, func(l plan.Line) bool { return l.Stage == "evaluation: credit of questions" }) {
+		t.Errorf("the credit of questions is not forecast: %+v", f.Lines)
+	}
 	for _, e := range f.Compare(actual) {
 		t.Logf("%-10s calls %+.1f %%, tokens in %+.1f %%, out %+.1f %%", e.Role, 100*e.Calls, 100*e.TokensIn, 100*e.TokensOut)
-		judged := e.Role == plan.Judge // this one says 100 tokens of every prompt
+		judged := e.Role == plan.Judge || e.Role == plan.Rater // this one says 100 tokens of every prompt
 		if e.Calls < -0.1 || e.Calls > 0.8 || !judged && (e.TokensIn < -0.1 || e.TokensIn > 0.8) {
 			t.Errorf("%+v: too far off", e)
 		}

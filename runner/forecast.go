@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"stargate"
+	"stargate/eval/judge"
 	"stargate/lm"
 	"stargate/lm/local"
 	"stargate/lm/remote"
@@ -56,7 +57,11 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 	if !world || len(e.Roles.Judge) > 0 {
 		in.Judges = max(1, len(e.Roles.Judge))
 	}
-	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge, plan.Oracle, plan.Evaluator} {
+	in.OneOrder, in.Credit, in.RateTasks = e.Evaluation.Orders == string(judge.CoinFlip), e.Evaluation.Credit, e.Evaluation.RateTasks
+	if e.Evaluation.WhenToAsk {
+		in.Notes = append(in.Notes, "when_to_ask: its calls are not in the forecast, since models ask there as often as they like")
+	}
+	for _, role := range []string{plan.Questioner, plan.Scorer, plan.Roleplayer, plan.Judge, plan.Rater, plan.Oracle, plan.Evaluator} {
 		t, ok := e.terms(role)
 		if !ok && role != plan.Evaluator {
 			continue
@@ -68,6 +73,7 @@ func Forecast(ctx context.Context, o ForecastOptions) (*plan.Forecast, error) {
 			in.Prices[role], in.Rates[role], in.Servers[role] = t.price, t.rate, t.share
 		}
 	}
+	e.Trainer.forecast(&in, o.Prices)
 	maps.Copy(in.Prices, o.Prices)
 	if o.Pilot == 0 {
 		in.Shape, err = plan.Assume(in.Config, in.Prompts, in.Count, o.Lengths)

@@ -27,7 +27,10 @@ type models struct {
 	open    []*local.Model
 	digests map[string]string   // by name
 	notes   map[string][]string // of those who trained them, by name
+	keys    map[string]string   // of their fine-tunes, by name
 	run     string              // names the run's adapters on servers
+	wages   *remote.Account     // of a trainer that is paid by the token; nil: it is not
+	samples *remote.Account     // of policies on the service that trained them
 	servers []*remote.Client
 
 	telemetry *telemetry.Telemetry // nil: nobody watches

@@ -14,6 +14,7 @@ import (
 	"stargate/ledger/shard"
 	"stargate/lm/local"
 	"stargate/lm/remote"
+	"stargate/plan"
 	"stargate/prompt"
 	"stargate/telemetry"
 )
@@ -62,7 +63,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	}
 	s.dir = o.directory(s.experiment)
 	s.budget = remote.NewBudget(o.limits(s.experiment))
-	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}}
+	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}, keys: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -149,9 +150,9 @@ func (s *session) openLedger(share string) (err error) {
 }
 
 // countSpent puts what earlier sessions paid for on the accounts of the roles that servers
-// play.
+// play, and of the trainer.
 func (s *session) countSpent(ctx context.Context) error {
-	payees := s.cast.payees(s.experiment)
+	prices := s.prices()
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {
 		return err
@@ -161,9 +162,12 @@ func (s *session) countSpent(ctx context.Context) error {
 		if !own {
 			continue
 		}
-		if p, ok := payees[role]; ok {
-			s.budget.Account(role, p.Price).Add(remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
+		if price, ok := prices[role]; ok {
+			s.budget.Account(role, price).Add(remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
 		}
 	}
-	return nil
+	if price, ok := prices[plan.Sampled]; ok {
+		s.models.samples = s.budget.Account(plan.Sampled, price)
+	}
+	return s.countPaid(ctx, prices)
 }

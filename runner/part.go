@@ -254,7 +254,7 @@ func (p *Part) open(ctx context.Context, ref Policy) (q stargate.Questioner, err
 		return q, fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove it", dir, digest, done.Digest)
 	}
 	models.digests[ref.Name] = done.Digest
-	model := models.ledger.Generator(models.role("questioner"), done.Digest, policy)
+	model := models.ledger.Generator(models.role(p.base.policyRole()), done.Digest, policy)
 	return stargate.NewQuestioner(model, p.in.Prompts, p.in.Config), nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"stargate"
 	"stargate/eval"
 	"stargate/lm/remote"
+	"stargate/plan"
 	"stargate/prompt"
 	"stargate/report"
 	"stargate/telemetry"
@@ -186,7 +187,7 @@ const sampled = 24
 func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e *eval.Evaluation) (report.Data, error) {
 	r := e.Result
 	r.Experiment, r.LeftOut = s.experiment.Name, s.data.leftOut()
-	payees := s.cast.payees(s.experiment)
+	prices := s.prices()
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {
 		return report.Data{}, err
@@ -197,10 +198,17 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 			continue
 		}
 		calls := eval.Calls{Made: int(t.Made), TokensIn: int(t.TokensIn), TokensOut: int(t.TokensOut)}
-		if p, ok := payees[role]; ok {
-			calls.Cost = p.Price.Cost(t.TokensIn, t.TokensOut)
+		if price, ok := prices[role]; ok {
+			calls.Cost = price.Cost(t.TokensIn, t.TokensOut)
 		}
 		r.Calls[role] = calls
+	}
+	if price, ok := prices[plan.Trainer]; ok {
+		n, tokens, err := s.trained(ctx)
+		if err != nil {
+			return report.Data{}, err
+		}
+		r.Calls[plan.Trainer] = eval.Calls{Made: n, TokensIn: int(tokens), Cost: price.Cost(tokens, 0)}
 	}
 	var truth eval.Truth
 	if s.data.world != nil {

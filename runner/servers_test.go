@@ -20,8 +20,8 @@ import (
 	"stargate/serve"
 )
 
-// scriptedJudge is an OpenAI-compatible server that prefers the longer of two responses and
-// counts what it was paid for.
+// scriptedJudge is an OpenAI-compatible server that prefers the longer of two responses, finds
+// every task general, and counts the comparisons that it was paid for.
 func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64) {
 	t.Helper()
 	paid = new(atomic.Int64)
@@ -47,8 +47,10 @@ func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64) {
 		if len(b) > len(a) {
 			answer = "The second says more. Final Response: B"
 		}
-		if comparison { // else it is the probe of a run that begins
+		if comparison {
 			paid.Add(1)
+		} else { // a task to rate, or the probe of a run that begins
+			answer = "It depends on who asks. Rating: 2"
 		}
 		json.NewEncoder(w).Encode(map[string]any{"id": "1", "object": "chat.completion", "model": "judge",
 			"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]string{"role": "assistant", "content": answer}}},

@@ -68,6 +68,8 @@ func (e Experiment) playing(role string) []Player {
 		return all(e.Evaluation.Roleplayer)
 	case plan.Judge:
 		return all(e.Roles.Judge)
+	case plan.Rater:
+		return all(e.Roles.Judge)[:1]
 	case plan.Oracle:
 		if e.Roles.Oracle == nil {
 			return nil

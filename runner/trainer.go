@@ -39,6 +39,9 @@ type TinkerSpec struct {
 	// Sample has policies speak on the service that trained them. Else their adapters are
 	// downloaded, and the questioner's server loads them.
 	Sample bool `yaml:"sample,omitempty" json:"sample,omitempty"`
+
+	// Price is what the service takes; changes no result.
+	Price TinkerPrice `yaml:"price,omitempty" json:"price,omitzero"`
 }
 
 // validate says what cannot be trained, in words that name the field.
@@ -51,7 +54,7 @@ func (t TrainerSpec) validate(h lm.Hyper) error {
 	case h.LoRA == nil:
 		return fmt.Errorf("trainer: %w (algorithm: {tune: {lora: {rank: 16, alpha: 32}}})", tinker.ErrNoAdapter)
 	}
-	if err := t.Tinker.Validate(); err != nil {
+	if err := errors.Join(t.Tinker.Validate(), t.Tinker.Price.validate()); err != nil {
 		return fmt.Errorf("trainer: tinker: %w", err)
 	}
 	return nil
@@ -185,12 +188,16 @@ func (s *models) builtIn() (string, error) {
 	return dir, os.Rename(dir+temporarySuffix, dir)
 }
 
-func (o *otherTrainer) train(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+func (o *otherTrainer) train(ctx context.Context, name, key, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
 	set, err := trainset.New(o.text, examples, o.context, h.HeldOut, h.Seed)
 	if err != nil {
 		return tuned{}, err
 	}
-	r, err := o.trainer.Train(ctx, trainer.Job{Name: name, Base: o.base, Set: set, Hyper: h, Dir: dir, Work: dir + trainingSuffix, Observe: o.models.watchTraining(name)})
+	job := trainer.Job{Name: name, Base: o.base, Set: set, Hyper: h, Dir: dir, Work: dir + trainingSuffix, Observe: o.models.watchTraining(name)}
+	if o.models.wages != nil {
+		job.Purse = o.models.purse(key)
+	}
+	r, err := o.trainer.Train(ctx, job)
 	if err != nil {
 		return tuned{}, err
 	}
@@ -206,7 +213,7 @@ func (o *otherTrainer) openTuned(ctx context.Context, b *base, name, dir string,
 	}
 	if o.sampler != nil {
 		policy, err := o.sampler.Sampler(ctx, done.Remote, o.text, o.context)
-		return policy, found, err
+		return &paidSampler{policy, o.models.samples, o.text, o.context}, found, err
 	}
 	adapter := dir
 	if done.Kind == string(trainer.Model) {

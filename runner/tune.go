@@ -69,7 +69,7 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	}
 	dir := b.models.place(name, key)
 	done, err := ledger.Do(ctx, b.models.ledger, key, "tune "+name, func(ctx context.Context) (tuned, error) {
-		made, err := b.makeTuned(ctx, name, dir, examples, h)
+		made, err := b.makeTuned(ctx, name, key, dir, examples, h)
 		if err != nil {
 			return made, err
 		}
@@ -97,17 +97,17 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	case found != done.Digest:
 		return fail(fmt.Errorf("%s is not the model this run made (digest %.12s…, the ledger has %.12s…): it was changed; remove it and run again", dir, found, done.Digest))
 	}
-	b.models.digests[name], b.models.notes[name] = done.Digest, done.Notes
+	b.models.digests[name], b.models.notes[name], b.models.keys[name] = done.Digest, done.Notes, key
 	if err := b.models.link(name, dir); err != nil {
 		return fail(err)
 	}
-	return b.models.ledger.Generator(b.models.role("questioner"), done.Digest, policy), done.Log, nil
+	return b.models.ledger.Generator(b.models.role(b.policyRole()), done.Digest, policy), done.Log, nil
 }
 
 // makeTuned makes the fine-tune in dir.
-func (b *base) makeTuned(ctx context.Context, name, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+func (b *base) makeTuned(ctx context.Context, name, key, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
 	if b.trainer != nil {
-		return b.trainer.train(ctx, name, dir, examples, h)
+		return b.trainer.train(ctx, name, key, dir, examples, h)
 	}
 	return b.train(ctx, name, dir, examples, h)
 }

@@ -30,6 +30,15 @@ type Job struct {
 	Work  string // kept until the caller removes it; empty: Dir + ".training"
 
 	Observe func(Progress) // may be nil; never called by two goroutines at once
+	Purse   Purse          // pays for tokens that a service is sent; nil: nobody counts
+}
+
+// Purse pays for a job whose trainer is paid by the token. Other trainers do not ask it.
+type Purse interface {
+	// Afford fails if so many further tokens could not be paid. Nothing is paid yet.
+	Afford(ctx context.Context, tokens int) error
+	// Pay pays for tokens that are sent next. After an error they must not be sent.
+	Pay(ctx context.Context, tokens int) error
 }
 
 // Progress says how far a job is.

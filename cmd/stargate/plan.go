@@ -122,9 +122,9 @@ func rolePrices(list []string) (map[string]remote.Price, error) {
 		var errIn, errOut error
 		p.Input, errIn = strconv.ParseFloat(in, 64)
 		p.Output, errOut = strconv.ParseFloat(answer, 64)
-		known := map[string]bool{plan.Questioner: true, plan.Roleplayer: true, plan.Scorer: true, plan.Judge: true, plan.Oracle: true, plan.Trainer: true}
+		known := map[string]bool{plan.Questioner: true, plan.Roleplayer: true, plan.Scorer: true, plan.Judge: true, plan.Rater: true, plan.Oracle: true, plan.Trainer: true}
 		if !ok || !both || errIn != nil || errOut != nil || !known[role] || p.Input < 0 || p.Output < 0 {
-			return nil, fmt.Errorf("%w: --price %q: want ROLE=INPUT,OUTPUT in money per million tokens, such as oracle=2.5,10; roles are questioner, roleplayer, scorer, judge, oracle, trainer", errUsage, text)
+			return nil, fmt.Errorf("%w: --price %q: want ROLE=INPUT,OUTPUT in money per million tokens, such as oracle=2.5,10; roles are questioner, roleplayer, scorer, judge, rater, oracle, trainer", errUsage, text)
 		}
 		out[role] = p
 	}

@@ -50,6 +50,9 @@ func (r *run) norm(ctx context.Context, scale float64) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := r.pay(ctx, data); err != nil {
+		return 0, err
+	}
 	var f, u future
 	if err := r.post(ctx, "forward_backward", forwardBackwardRequest{r.model, lossRequest{data, "cross_entropy"}, r.next()}, &f, harmless); err != nil {
 		return 0, err

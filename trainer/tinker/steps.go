@@ -23,10 +23,7 @@ func (r *run) steps(ctx context.Context) error {
 		every = max(1, total/10)
 	}
 	schedule := optim.Schedule{Base: h.LearningRate, Warmup: int(math.Ceil(h.WarmupRatio * float64(total))), Total: total}
-	var batches [][]trainset.Row
-	for epoch := range h.Epochs {
-		batches = slices.AppendSeq(batches, slices.Chunk(set.Epoch(h.Seed, epoch), h.BatchSize))
-	}
+	batches := r.batches()
 	var ahead *step
 	for i := len(r.saved.Log.Steps); i < total; i++ {
 		now := ahead
@@ -47,6 +44,15 @@ func (r *run) steps(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// batches are the rows of every step.
+func (r *run) batches() (all [][]trainset.Row) {
+	h := r.job.Hyper
+	for epoch := range h.Epochs {
+		all = slices.AppendSeq(all, slices.Chunk(r.job.Set.Epoch(h.Seed, epoch), h.BatchSize))
+	}
+	return all
 }
 
 // step is an optimiser step that the server is at.
@@ -73,6 +79,9 @@ func (r *run) submit(ctx context.Context, i, total int, batch []trainset.Row, ra
 	for rows := range slices.Chunk(batch, r.config.Examples) {
 		data, err := datums(rows, scale)
 		if err != nil {
+			return fail("forward_backward", err)
+		}
+		if err := r.pay(ctx, data); err != nil {
 			return fail("forward_backward", err)
 		}
 		f, err := r.send(ctx, "forward_backward", forwardBackwardRequest{r.model, lossRequest{data, "cross_entropy"}, r.next()}, r.again)
@@ -205,6 +214,9 @@ func (r *run) heldOut(ctx context.Context) (float64, error) {
 	for rows := range slices.Chunk(r.job.Set.Held, r.config.Examples) {
 		data, err := datums(rows, 1)
 		if err != nil {
+			return 0, err
+		}
+		if err := r.pay(ctx, data); err != nil {
 			return 0, err
 		}
 		f, err := r.send(ctx, "forward", forwardRequest{r.model, lossRequest{data, "cross_entropy"}, r.next()}, harmless)

@@ -231,6 +231,9 @@ func (r *run) beat(ctx context.Context) (_ context.Context, stop func()) {
 }
 
 func (r *run) train(ctx context.Context) error {
+	if err := r.afford(ctx); err != nil {
+		return err
+	}
 	if r.saved.Checkpoint == "" {
 		note, err := r.reduction(ctx)
 		if err != nil {
@@ -328,6 +331,9 @@ func (r *run) probe(ctx context.Context) error {
 		return err
 	}
 	r.again = harmful
+	if err := r.pay(ctx, []datum{d}); err != nil {
+		return err
+	}
 	question := forwardRequest{r.model, lossRequest{[]datum{d}, "cross_entropy"}, r.next()}
 	var one, two future
 	switch err := r.post(ctx, "forward", question, &one, harmless); {
@@ -351,5 +357,5 @@ func (r *run) probe(ctx context.Context) error {
 		r.again = harmless
 		return nil
 	}
-	return r.result(ctx, two, nil)
+	return errors.Join(r.pay(ctx, []datum{d}), r.result(ctx, two, nil))
 }

@@ -62,6 +62,7 @@ type Server struct {
 	refuse      map[string]int // requests to refuse as overload, by route
 	count       int
 	Calls       map[string]int // requests that were done, by route; read it when nothing is under way
+	Tokens      int            // that models were given, to train on or to measure a loss; likewise
 
 	// Policy opens a sampler's adapter; nil: the server has no route asample.
 	Policy func(adapter fs.FS) (*local.Model, error)
@@ -427,6 +428,7 @@ func (s *Server) backward(m *model, b body) (any, error) {
 func (s *Server) losses(m *model, rows []row) (any, error) {
 	var outputs []map[string]any
 	for _, r := range rows {
+		s.Tokens += len(r.tokens) - 1 // the last is a target only
 		lps, err := m.logprobs(r)
 		if err != nil {
 			return nil, err
