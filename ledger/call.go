@@ -151,13 +151,13 @@ func (j *journal) settle(ctx context.Context, key Key, made func(context.Context
 		if outcome == "" {
 			j.count.failed.Add(1)
 			ended = true
-			return row{}, "", errors.Join(err, w.submit(ctx, j.failure(key, err)))
+			return row{}, "", errors.Join(err, w.submit(ctx, traced(ctx, j.failure(key, err))))
 		}
 		r = row{outcome: outcome, text: err.Error()}
 	}
 	ended = true
 	stored := r // the writer's to change until the write is done
-	o := &write{key: key, source: j.source, row: &stored, claimed: true}
+	o := traced(ctx, &write{key: key, source: j.source, row: &stored, claimed: true})
 	if err := w.submit(ctx, o); err != nil {
 		return row{}, "", err
 	}

@@ -40,7 +40,7 @@ func Copy(ctx context.Context, from *Reader, to *Ledger, observe func(Copied)) (
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	c := &copier{from: s, to: to, observe: observe, sources: map[source]int64{}, shards: map[string]int64{}}
-	for _, p := range parts {
+	for _, p := range append(parts[:len(parts):len(parts)], traces) {
 		if err := c.part(ctx, p); err != nil {
 			return nil, err
 		}
@@ -167,6 +167,8 @@ func (c *copier) write(ctx context.Context, p part, page [][]any) error {
 		})
 	case "step":
 		statements = insertRows("INSERT INTO step (key, name, result) VALUES ", page, func(r []any) []any { return []any{r[0], r[1], text(r[2].(string))} })
+	case traces.name:
+		statements = insertRows("INSERT INTO trace (key, trace, span) VALUES ", page, func(r []any) []any { return r })
 	case "document":
 		statements = insertRows("INSERT INTO document (key, body) VALUES ", page, func(r []any) []any { return []any{r[0], text(r[1].(string))} })
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"sync"
 
@@ -26,6 +27,15 @@ type Key [sha256.Size]byte
 
 // String is the key in hexadecimal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// ParseKey is the inverse of [Key.String].
+func ParseKey(s string) (k Key, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(k) {
+		return k, fmt.Errorf("%q is no key of a call: %d hexadecimal digits are", s, 2*len(k))
+	}
+	return Key(b), nil
+}
 
 // prefix is enough of the key to say that a call is surely new.
 func (k Key) prefix() uint64 { return binary.LittleEndian.Uint64(k[:8]) }

@@ -79,6 +79,9 @@ func (s *spans) pair(ctx context.Context, iteration int, p stargate.Pair) (conte
 func (s *spans) call(ctx context.Context, a ledger.Asked) (context.Context, func(ledger.Ended, string)) {
 	ctx, span := s.tracer.Start(s.under(ctx), a.Role+" "+string(a.Kind), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("stargate.role", a.Role), attribute.String("stargate.kind", string(a.Kind)), attribute.String("stargate.ledger.key", a.Key.String()), attribute.String("stargate.model.digest", a.Model)))
+	if at := span.SpanContext(); at.IsSampled() {
+		ctx = ledger.InSpan(ctx, ledger.Span{Trace: at.TraceID(), ID: at.SpanID()})
+	}
 	return ctx, func(e ledger.Ended, result string) {
 		span.SetAttributes(attribute.String("stargate.result", result), attribute.Int("gen_ai.usage.input_tokens", e.TokensIn), attribute.Int("gen_ai.usage.output_tokens", e.TokensOut))
 		failed(span, e.Err)

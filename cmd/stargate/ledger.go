@@ -28,7 +28,7 @@ LEDGER is a run's directory, wherever the run keeps its ledger, the path of a le
 the address of a schema in a Postgres database: postgres://USER@HOST/DATABASE?search_path=SCHEMA. The password comes from
 PGPASSWORD or ~/.pgpass, as for psql.`,
 	}
-	c.AddCommand(ledgerStatCommand(), ledgerCopyCommand())
+	c.AddCommand(ledgerStatCommand(), ledgerCallCommand(), ledgerCopyCommand())
 	return c
 }
 

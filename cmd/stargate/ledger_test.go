@@ -30,6 +30,9 @@ func fillLedger(dir string, id ledger.Identity) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	l.Watch(func(ctx context.Context, _ ledger.Asked) (context.Context, func(ledger.Ended)) {
+		return ledger.InSpan(ctx, ledger.Span{Trace: [16]byte{1}, ID: [8]byte{2}}), func(ledger.Ended) {}
+	})
 	for seed := range uint64(25) {
 		if _, err := l.Generator("questioner", "w0", talker{}).Generate(context.Background(), nil, lm.Sampling{Seed: seed}); err != nil {
 			return err
@@ -44,6 +47,7 @@ func TestLedgerScripts(t *testing.T) {
 		Dir: "testdata/ledger",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("POSTGRES", server.Fresh())
+			e.Setenv("KEY", ledger.GenerateKey("w0", nil, lm.Sampling{Seed: 3}).String())
 			return errors.Join(
 				fillLedger(filepath.Join(e.WorkDir, "run"), ledger.Identity{Name: "nano", Digest: "9f86d081884c"}),
 				fillLedger(filepath.Join(e.WorkDir, "other"), ledger.Identity{Name: "other", Digest: "2c26b46b68ff"}))

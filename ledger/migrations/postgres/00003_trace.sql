@@ -1,0 +1,13 @@
+-- +goose Up
+
+-- Which span of which trace made a call, of runs that were traced. Attempts that failed are
+-- here too. A fact about processes, so no part of what two ledgers are compared by.
+CREATE TABLE trace (
+  key   BYTEA NOT NULL, -- of the call
+  trace BYTEA NOT NULL, -- 16 bytes, as OpenTelemetry has them
+  span  BYTEA NOT NULL, -- 8 bytes
+  PRIMARY KEY (key, trace, span)
+);
+
+-- +goose Down
+DROP TABLE trace;
