@@ -29,7 +29,8 @@ func (d Draw) sampling(seed uint64) lm.Sampling {
 	return lm.Sampling{Temperature: d.Temperature, TopP: d.TopP, TopK: d.TopK, MaxTokens: d.MaxTokens, Seed: seed}
 }
 
-func (d Draw) validate(who string) error {
+// Validate says what is wrong, in words that begin with who draws.
+func (d Draw) Validate(who string) error {
 	switch {
 	case d.Temperature < 0:
 		return fmt.Errorf("%s: temperature is %g, want 0 (greedy) or more", who, d.Temperature)
@@ -98,7 +99,7 @@ func (c Config) Validate() error {
 		who string
 		d   Draw
 	}{{"config: questioner", c.Questioner}, {"config: roleplayer", c.Roleplayer}, {"config: response", c.Response}} {
-		if err := d.d.validate(d.who); err != nil {
+		if err := d.d.Validate(d.who); err != nil {
 			return err
 		}
 	}

@@ -56,6 +56,11 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 			return err
 		}
 	}
+	for i, p := range roles.Judge {
+		if p.Rule != nil {
+			return fmt.Errorf("roles: judge %d: a rule compares no responses; give local or url, or leave judge out where the truth is known: its rubric then judges", i+1)
+		}
+	}
 	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", roles.Judge); err != nil {
 		return err
 	}
@@ -84,6 +89,9 @@ func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
 		modelDir = p.Local
 	}
 	m, err := openBase(modelDir, s.models.engine)
+	if err != nil && p != nil {
+		err = fmt.Errorf("roles: questioner: %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func openReplay(ctx context.Context, dir string, m *Manifest) (*replay, error) {
 	if r.data, err = loadData(m.Experiment, m.Seed, m.Source); err != nil {
 		return nil, err
 	}
-	splits, err := digest(r.data.Splits)
+	splits, err := digestSplits(r.data.Splits)
 	if err != nil {
 		return nil, err
 	}
@@ -208,8 +208,8 @@ func (r *replay) roleplayer(cfg stargate.Config) (stargate.Roleplayer, error) {
 		if p.TopP != nil {
 			own.Roleplayer.TopP = *p.TopP
 		}
-		if err := own.Validate(); err != nil {
-			return stargate.Roleplayer{}, fmt.Errorf("roleplayer: %w", err)
+		if err := own.Roleplayer.Validate("roleplayer"); err != nil {
+			return stargate.Roleplayer{}, err
 		}
 		all = append(all, stargate.NewRoleplayer(r.ledger.Replay(r.digest("roleplayer", i)), r.prompts, own))
 	}

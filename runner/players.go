@@ -83,10 +83,13 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 	case given > 1:
 		return seat{}, fmt.Errorf("%s: give one of local (a model directory), url (a model server) and rule", role)
 	case p.isRemote():
-		_, account, _ := strings.Cut(role, ": ")
+		_, account, within := strings.Cut(role, ": ")
+		if !within {
+			account = role
+		}
 		client, err := remote.Open(ctx, p.Role, remote.Options{Name: account, Account: s.budget.Account(account, p.Price), Log: slog.Default()})
 		if err != nil {
-			return seat{}, fmt.Errorf("%s: %w", role, err)
+			return seat{}, placed(role, account, err)
 		}
 		s.models.servers = append(s.models.servers, client)
 		s.watchServers(account, client)
@@ -110,6 +113,15 @@ func (c *cast) seat(ctx context.Context, s *session, role string, p Player) (sea
 	}
 	p.Role = c.questioner.player.Role // whose server is paid
 	return seat{player: p, model: c.questioner.model, digest: c.questioner.digest}, nil
+}
+
+// placed says which role of the experiment an error is about. A fleet's errors begin with the
+// name that it was given, which is the end of role.
+func placed(role, name string, err error) error {
+	if strings.HasPrefix(err.Error(), name+": ") {
+		return fmt.Errorf("%s%w", strings.TrimSuffix(role, name), err)
+	}
+	return fmt.Errorf("%s: %w", role, err)
 }
 
 // seats opens the players of a role; none means the base model. where is the part of the
@@ -145,8 +157,8 @@ func (s *session) play(seats []seat) (stargate.Roleplayer, error) {
 		if p := at.player.TopP; p != nil {
 			cfg.Roleplayer.TopP = *p
 		}
-		if err := cfg.Validate(); err != nil {
-			return stargate.Roleplayer{}, fmt.Errorf("%s: %w", at.role, err)
+		if err := cfg.Roleplayer.Validate("roles: " + at.role); err != nil {
+			return stargate.Roleplayer{}, err
 		}
 		all = append(all, stargate.NewRoleplayer(s.ledger.Generator(s.role(at.role), at.digest, at.model), s.prompts, cfg))
 	}

@@ -153,6 +153,9 @@ func LoadPrompts(set, dir string) (*prompt.Set, error) {
 	if dir == "" {
 		return prompt.Embedded(set)
 	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("prompts: %w", err)
+	}
 	return prompt.Load(set, os.DirFS(dir))
 }
 

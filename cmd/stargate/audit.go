@@ -14,6 +14,7 @@ import (
 	"stargate/lm"
 	"stargate/lm/remote"
 	"stargate/lm/remote/fleet"
+	"stargate/plan"
 	"stargate/runner"
 )
 
@@ -55,7 +56,7 @@ passed; a server that cannot score (llama.cpp, Ollama, chat APIs) fails with the
 				defer m.Close()
 				o.Reference = m
 			}
-			settings, err := r.Fleet("audit", os.Getenv)
+			settings, err := r.Fleet(plan.Scorer, os.Getenv)
 			if err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ passed; a server that cannot score (llama.cpp, Ollama, chat APIs) fails with the
 				return err
 			}
 			defer servers.Close()
-			client, err := remote.Open(c.Context(), r, remote.Options{Name: "audit", Transport: servers})
+			client, err := remote.Open(c.Context(), r, remote.Options{Name: plan.Scorer, Transport: servers})
 			if err != nil {
 				return err
 			}

@@ -85,13 +85,17 @@ func TestMistakesWithServers(t *testing.T) {
 		{what: "a context that is too short", roles: "questioner: {url: " + small + "}"},
 		{what: "a field that does not exist", roles: "questioner: {url: " + good + ", modell: nano}"},
 		{what: "two models for one role", roles: "roleplayer: [{url: " + good + ", local: nano}]"},
+		{what: "a rule as judge", roles: "judge: [{rule: {}}]"},
+		{what: "a questioner that is not there", roles: "questioner: {local: nowhere}"},
+		{what: "a temperature below 0", roles: "roleplayer: [{url: " + good + ", temperature: -1}]"},
+		{what: "prompts that are not there", args: []string{"run", "--experiment", "nano", "--prompts", "nowhere", "--out", filepath.Join(dir, "run")}},
 		{what: "no weights to train", roles: "questioner: {url: " + good + "}"},
 	} {
 		args := mistake.args
 		if args == nil {
 			file := filepath.Join(dir, "experiment.yaml")
 			text := fmt.Sprintf("name: mine\nextends: nano\ndata: {a: {tasks: 1, personas: 1}, b: {tasks: 1, personas: 1}, test: {tasks: 1, personas: 1}}\nalgorithm: {samples: 1, iterations: 1}\nevaluation: {win_pairs: 1}\nroles: {%s}\ntrainer: {base: DIR}\n", mistake.roles)
-			if mistake.what == "no weights to train" {
+			if mistake.what == "no weights to train" || !strings.Contains(mistake.roles, "questioner") {
 				text = strings.Replace(text, "trainer: {base: DIR}\n", "", 1)
 			}
 			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {

@@ -30,9 +30,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.URL == "":
 		return errors.New("url is missing: the address of a server that speaks Tinker's protocol")
-	case err != nil:
-		return fmt.Errorf("url: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("url is %q, want http://HOST:PORT or https://HOST", c.URL)
 	case c.Model == "":
 		return errors.New("model is missing: the base model's name on the server")
