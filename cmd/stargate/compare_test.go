@@ -13,6 +13,7 @@ import (
 
 // scriptCommands are what scripts can do besides running the program.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"cut":       cutScript,
 	"gate":      gateScript,
 	"fill":      fillScript,
 	"freeport":  freePortScript,

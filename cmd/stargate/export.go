@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,8 @@ func exportCommand() *cobra.Command {
 file of examples (--format jsonl or parquet) into another format:
 
 ` + formatTable() + `
+A file of examples that must not be trained on (see stargate audit data) is refused.
+
 Every row is read again by the rules of the trainer that it is for, with the model's own
 tokenizer and chat template, before it is written. Where the trainer would train other tokens
 than the examples say, nothing is written and the reason is told; --lossy writes it all the
@@ -112,6 +115,9 @@ func exportData(c *cobra.Command, from string, o exportOptions) error {
 	default:
 		src, err := in.examples(o.weighting)
 		if err != nil {
+			return err
+		}
+		if err := in.sound(c.Context(), src); err != nil {
 			return err
 		}
 		if s, err = export.Write(c.Context(), format, in.text, src, o.out, o.write); err != nil {
@@ -200,6 +206,19 @@ func textOf(m *runner.Manifest) (string, error) {
 func (in *examplesIn) run() selection.Run {
 	m := in.recorded.Manifest
 	return selection.Run{Name: m.Experiment.Name, Identity: m.Identity, Model: m.Model, Version: buildVersion(), Prompts: in.recorded.Prompts}
+}
+
+// sound fails for a file that must not be trained on: it may be anybody's. A run's examples are
+// made as they should be.
+func (in *examplesIn) sound(ctx context.Context, src export.Source) error {
+	if in.recorded != nil {
+		return nil
+	}
+	r, err := export.Audit(ctx, in.text, src, export.AuditOptions{})
+	if err == nil && !r.OK() {
+		err = fmt.Errorf("%s: %w: %s; the first: %s (stargate audit data shows all)", in.from, export.ErrAudit, problems(r), r.Findings[0])
+	}
+	return err
 }
 
 func (in *examplesIn) examples(w export.Weighting) (export.Source, error) {
