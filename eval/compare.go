@@ -21,6 +21,8 @@ type Records struct {
 type Contrast struct {
 	A      string        `json:"a"`
 	B      string        `json:"b"`
+	BaseA  string        `json:"baseline_a"` // the model that wins of A are wins over: its first
+	BaseB  string        `json:"baseline_b"`
 	Shared int           `json:"shared"` // pairs of both test splits with the same texts
 	OnlyA  int           `json:"only_a"` // pairs of A's test split alone
 	OnlyB  int           `json:"only_b"`
@@ -112,7 +114,7 @@ func (m ModelRecord) top() (float64, bool) {
 // that both have). Where the test splits share pairs with the same texts the comparison is
 // paired, pair by pair; where they share none the runs are taken as independent.
 func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, error) {
-	c := &Contrast{A: a.Name, B: b.Name, Rows: []ContrastRow{}}
+	c := &Contrast{A: a.Name, B: b.Name, BaseA: first(a.Result.Models), BaseB: first(b.Result.Models), Rows: []ContrastRow{}}
 	left, right := byPair(a.Pairs), byPair(b.Pairs)
 	var shared []string
 	for _, p := range a.Pairs {
@@ -165,6 +167,14 @@ func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, 
 		c.Rows[i].Holm = adjusted
 	}
 	return c, nil
+}
+
+// first is the baseline of a run; "" where it has no model at all.
+func first(models []string) string {
+	if len(models) == 0 {
+		return ""
+	}
+	return models[0]
 }
 
 func byPair(records []PairRecord) map[string]PairRecord {

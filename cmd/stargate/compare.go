@@ -23,8 +23,9 @@ func compareCommand() *cobra.Command {
 		Long: `Compare runs with the first one given: gold log-probabilities, win rates and questions of
 every model that both have. Where the test splits share pairs (the same texts under the same
 name) differences are taken pair by pair; their errors are clustered by task and persona.
-Wins are compared by McNemar's test. "Holm" is the p-value adjusted for the number of rows.
-A difference is the later run less the first.`,
+Wins are those over the first model of each run (m0, unless its models are any) and are
+compared by McNemar's test. "Holm" is the p-value adjusted for the number of rows. A
+difference is the later run less the first.`,
 		Example: `  stargate compare runs/nano runs/nano+no-regularization
   stargate compare runs/a runs/b --models m2:m3 --json`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -105,7 +106,22 @@ func modelPairs(flags []string) (map[string]string, error) {
 // quantityNames are what rows are called on a terminal.
 var quantityNames = map[string]string{
 	eval.Negative: "negative control", eval.Positive: "positive control", eval.QExperimental: "Q-experimental", eval.QExperimental + "/" + eval.Top1: "Q-experimental, top-1",
-	eval.QRandom: "Q-random", eval.OverRandom: "gap over Q-random", eval.PositiveExperiment: "persona and conversation", eval.Wins: "win rate over m0",
+	eval.QRandom: "Q-random", eval.OverRandom: "gap over Q-random", eval.PositiveExperiment: "persona and conversation",
+}
+
+// quantityName is what a row of a contrast is called. Wins are named by what was won over,
+// which is m0 of a run and the first model of an evaluation of any models.
+func quantityName(what string, c *eval.Contrast) string {
+	if what == eval.Wins {
+		if c.BaseA != c.BaseB {
+			return "win rate over " + c.BaseA + ", " + c.BaseB
+		}
+		return "win rate over " + c.BaseA
+	}
+	if name, ok := quantityNames[what]; ok {
+		return name
+	}
+	return what
 }
 
 func printContrast(w io.Writer, c *eval.Contrast) error {
@@ -127,10 +143,7 @@ func printContrast(w io.Writer, c *eval.Contrast) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "  \tmodel\tfirst\tlater\tdifference\t95 % interval\tbootstrap\tp\tHolm\tn\t")
 	for _, r := range c.Rows {
-		name, ok := quantityNames[r.What]
-		if !ok {
-			name = r.What
-		}
+		name := quantityName(r.What, c)
 		model := r.ModelA
 		if r.ModelB != r.ModelA {
 			model += ":" + r.ModelB

@@ -36,10 +36,10 @@ func rateExportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export RUN",
 		Short: "Write a blinded sheet (.csv or .html)",
-		Long: `Write a sheet of comparisons between a model's replies and m0's, in an order by chance. An
-.html sheet is one page that works offline and gives the answers back as a file; a .csv sheet
-is for a spreadsheet. The key that undoes the blinding stays in the run directory: do not
-send it along.`,
+		Long: `Write a sheet of comparisons between a model's replies and those of the first model (m0,
+unless the run's models are any), in an order by chance. An .html sheet is one page that
+works offline and gives the answers back as a file; a .csv sheet is for a spreadsheet. The
+key that undoes the blinding stays in the run directory: do not send it along.`,
 		Example: "  stargate rate export runs/nano --out sheet.html\n  stargate rate export runs/nano --models m1,m3 --items 50 --repeats 0.2 --out sheet.csv",
 		Args:    exactly(1, "one run directory"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -85,7 +85,7 @@ send it along.`,
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&o.Models, "models", nil, "models whose replies are compared with m0's (default the last)")
+	f.StringSliceVar(&o.Models, "models", nil, "models whose replies are compared with the first's (default the last)")
 	f.IntVar(&o.Items, "items", 100, "comparisons of each model; 0 = all")
 	f.Float64Var(&o.Repeats, "repeats", 0.1, "share of the comparisons that come twice, with the replies changed over")
 	f.Uint64Var(&o.Seed, "seed", 0, "names the draw")
