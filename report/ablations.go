@@ -72,6 +72,7 @@ func WriteAblations(dir string, a Ablations) error {
 type ablationsView struct {
 	Policy     string
 	Style      template.CSS
+	Script     template.JS
 	Experiment string
 	Seed       uint64
 	Headline   string
@@ -119,10 +120,14 @@ func (a Ablations) page() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	script, err := files.ReadFile("page/page.js")
+	if err != nil {
+		return nil, err
+	}
 	main := a.Rows[0].Result
 	v := ablationsView{
-		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + source(style),
-		Style:  template.CSS(style), Experiment: main.Experiment, Seed: main.Seed, Headline: a.headline(),
+		Policy: policy(style, script),
+		Style:  template.CSS(style), Script: template.JS(script), Experiment: main.Experiment, Seed: main.Seed, Headline: a.headline(),
 		Shapes: shapeRows(&eval.Result{Shapes: a.Shapes}), Sections: a.sections(), Matrix: a.matrix(), Baselines: a.baselines(),
 	}
 	if len(main.Models) > 1 {

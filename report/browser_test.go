@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -185,38 +184,6 @@ func TestBrowserHostile(t *testing.T) {
 	}
 }
 
-// TestBrowserScreens saves what the page looks like, for a person to look at:
-// STARGATE_SCREENS=dir go test -run Screens ./report
-func TestBrowserScreens(t *testing.T) {
-	dir := os.Getenv("STARGATE_SCREENS")
-	if dir == "" {
-		t.Skip("set STARGATE_SCREENS to a folder to keep screenshots")
-	}
-	ctx := openBrowser(t)
-	full, contest := serve(t, fakeEverything()), serve(t, fakeContest())
-	for _, s := range []struct {
-		name, url, media, scheme, contrast string
-		width                              int64
-	}{{"contest", contest, "", "light", "none", 1200}, {"narrow", full, "", "light", "none", 400}, {"print", full, "print", "light", "none", 800}, {"forced", full, "", "dark", "active", 1200},
-		{"light", full, "", "light", "none", 1200}, {"dark", full, "", "dark", "none", 1200}} {
-		url := s.url
-		do(t, ctx, chromedp.EmulateViewport(s.width, 900))
-		media := emulation.SetEmulatedMediaParams{Media: s.media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}, {Name: "forced-colors", Value: s.contrast}}}
-		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
-			t.Fatal(err)
-		}
-		do(t, ctx, chromedp.Navigate(url), chromedp.Evaluate[chromedp.Void](
-			`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { d.hidden = i > 3; d.open = i == 1 }))`), chromedp.Sleep(300*time.Millisecond))
-		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, s.name+".png"), png, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // TestBrowserAccessible holds the pages against the rules of axe-core, in light and dark and on
 // a narrow screen: make axe.
 func TestBrowserAccessible(t *testing.T) {
@@ -229,11 +196,7 @@ func TestBrowserAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := openBrowser(t)
-	for _, d := range []struct {
-		name string
-		data Data
-	}{{"everything", fakeEverything()}, {"contest", fakeContest()}} {
-		url := serve(t, d.data)
+	for _, p := range []struct{ name, url string }{{"everything", serve(t, fakeEverything())}, {"contest", serve(t, fakeContest())}, {"ablations", serveAblations(t, recordedAblations(t))}} {
 		for _, s := range []struct {
 			scheme string
 			width  int64
@@ -242,14 +205,14 @@ func TestBrowserAccessible(t *testing.T) {
 			if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
 				t.Fatal(err)
 			}
-			do(t, ctx, chromedp.EmulateViewport(s.width, 900), chromedp.Navigate(url), chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { if (i > 1) d.remove(); else d.open = true }))`),
+			do(t, ctx, chromedp.EmulateViewport(s.width, 900), chromedp.Navigate(p.url), chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { if (i > 1) d.remove(); else d.open = true }))`),
 				chromedp.Evaluate[chromedp.Void](string(axe)+"; undefined"))
 			found, err := chromedp.Run(ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + " (" + v.impact + "): " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", ")).join("\n"))`, chromedp.EvalAwaitPromise))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if found != "" {
-				t.Errorf("%s, %s, %d wide:\n%s", d.name, s.scheme, s.width, found)
+				t.Errorf("%s, %s, %d wide:\n%s", p.name, s.scheme, s.width, found)
 			}
 		}
 	}

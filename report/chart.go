@@ -60,6 +60,7 @@ const (
 	smallLabel  = 86.0
 	plotTop     = 30.0 // below the name of the y axis
 	labelGap    = 16.0
+	labelRunes  = 18 // of a direct label; the figure's description and the tables have names whole
 	markerSize  = 4.5
 	xAxisHeight = 46.0
 )
@@ -153,7 +154,7 @@ func (c chart) draw() drawing {
 	}
 	spread(labels, plotTop, bottom)
 	for _, l := range labels {
-		dl := drawnLabel{X: px(labelLeft + 14), Y: px(l.at), Text: l.text, Class: l.class}
+		dl := drawnLabel{X: px(labelLeft + 14), Y: px(l.at), Text: cut(l.text, labelRunes), Class: l.class}
 		if l.marker != "" {
 			dl.Path = marker(l.marker, labelLeft+5, l.at)
 		} else {
@@ -165,6 +166,14 @@ func (c chart) draw() drawing {
 		d.Labels = append(d.Labels, dl)
 	}
 	return d
+}
+
+// cut shortens a name to so many characters.
+func cut(name string, runes int) string {
+	if r := []rune(name); len(r) > runes {
+		return string(r[:runes-1]) + "…"
+	}
+	return name
 }
 
 // tickFormat is format with no more decimals than ticks need.

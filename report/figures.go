@@ -20,10 +20,7 @@ func modelTicks(models []string) []tick {
 	out := make([]tick, len(models))
 	room := max(5, tickRoom/max(len(models), 1))
 	for i, m := range models {
-		if name := []rune(m); len(name) > room {
-			m = string(name[:room-1]) + "…" // the tables have it whole
-		}
-		out[i] = tick{float64(i), m}
+		out[i] = tick{float64(i), cut(m, room)} // the tables have it whole
 	}
 	return out
 }
@@ -167,7 +164,7 @@ func winsByTurns(r *eval.Result) (figure, bool) {
 		ticks = append(ticks, tick{float64(k), plural(k, "turn")})
 	}
 	c := winChart("fig3-turns", "Win rate against "+baseline(r)+" by length of the conversation, this run", ticks)
-	c.xLabel = "length of the conversation"
+	c.xLabel, c.yLabel = "length of the conversation", "win rate against "+baseline(r)
 	for i, w := range r.WinRate {
 		s := series{name: w.Model, class: slotClass[i%len(slotClass)], marker: slotMarker[i%len(slotMarker)]}
 		for _, t := range w.ByTurns {

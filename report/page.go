@@ -84,7 +84,7 @@ func newView(d Data) (view, error) {
 		return view{}, err
 	}
 	v := view{
-		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + source(style) + "; script-src " + source(script),
+		Policy: policy(style, script),
 		Style:  template.CSS(style), Script: template.JS(script),
 		Result: d.Result, Headline: Headline(d), Rounds: max(len(d.Result.Models)-1, 0), Tiles: tiles(d),
 		Baseline: baseline(d.Result), Iterated: iterated(d.Result), Gold: goldRows(d.Result), Questions: questionRows(d.Result),
@@ -110,6 +110,11 @@ func newView(d Data) (view, error) {
 		v.Known = []named{{"chance", percent1(o.ChanceRelevant)}, {"optimum", percent1(o.Relevant)}}
 	}
 	return v, nil
+}
+
+// policy allows a page its own style and script and nothing else.
+func policy(style, script []byte) string {
+	return "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + source(style) + "; script-src " + source(script)
 }
 
 // source is a content security policy's name for an inline text.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"stargate/eval"
@@ -217,6 +218,9 @@ func questionRows(r *eval.Result) []questionRow {
 // shapeRow is one claim of the paper with what this run says about it.
 type shapeRow struct{ ID, Claim, Mark, Verdict, Class, Evidence string }
 
+// negative is a number below 0 in a text.
+var negative = regexp.MustCompile(`(^|[\s\[(])-([0-9.])`)
+
 func shapeRows(r *eval.Result) []shapeRow {
 	var out []shapeRow
 	for _, id := range slices.Sorted(maps.Keys(shapes)) {
@@ -226,7 +230,7 @@ func shapeRows(r *eval.Result) []shapeRow {
 				continue
 			}
 			if s.Evidence != "" {
-				row.Evidence = s.Evidence
+				row.Evidence = negative.ReplaceAllString(s.Evidence, "${1}−$2")
 			}
 			switch {
 			case s.Seen != nil && *s.Seen:

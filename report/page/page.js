@@ -1,4 +1,19 @@
 "use strict";
+// A table that fits is no stop of the Tab key and no landmark; one that scrolls is both.
+(() => {
+  const boxes = [...document.querySelectorAll(".scroll")].map((node) => ({ node, label: node.getAttribute("aria-label") }));
+  const mark = () => {
+    const wide = boxes.map(({ node }) => node.scrollWidth > node.clientWidth);
+    boxes.forEach(({ node, label }, i) => {
+      for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", label]]) {
+        if (wide[i]) node.setAttribute(name, value);
+        else node.removeAttribute(name);
+      }
+    });
+  };
+  addEventListener("resize", mark);
+  mark();
+})();
 // Filters the conversations by text and by group. Without this script all of them show.
 (() => {
   const form = document.getElementById("filters");
