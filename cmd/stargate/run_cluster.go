@@ -30,8 +30,8 @@ func (n *onCluster) flags(c *cobra.Command) {
 	f.IntVar(&n.plan.Layout.Shard, "shard", 0, "with --cluster: pairs in a shard (default 1 to 100, so that there are 48 shards or more); changes no result")
 	f.IntVar(&n.plan.Layout.Window, "window", 0, "with --cluster: shards handed out at a time: as many as all workers together do, at least; a pause waits for them (default 256)")
 	f.DurationVar(&n.plan.Patience, "patience", 0, "with --cluster: how long a worker may be silent before others do its pairs; four times as long for fine-tunes (default 45s)")
-	f.BoolVar(&n.plan.Checkpoint, "pin-checkpoints", false, "with --cluster: conversations only on workers that have the asking policy (stargate worker --checkpoint)")
-	f.BoolVar(&n.plan.Attributes, "search-attributes", false, "with --cluster: register and set the search attributes StargateRun, StargateStage and StargatePairs")
+	f.BoolVar(&n.plan.Checkpoint, "pin-checkpoints", false, "with --cluster: conversations only on workers that have the asking policy (stargate worker --checkpoint; stargate status says which is waited for)")
+	f.BoolVar(&n.plan.Attributes, "search-attributes", false, "with --cluster: set the search attributes StargateRun (Keyword), StargateStage (Keyword) and StargatePairs (Int), and register them if that is allowed here; else an operator does, with temporal operator search-attribute create")
 	temporalFlags(c, &n.at)
 }
 
@@ -56,13 +56,18 @@ func (n *onCluster) run(c *cobra.Command, o runner.Options, asJSON bool) error {
 	p.A, p.B, p.Test, p.Queues.Base = shared.A, shared.B, shared.Test, shared.Manifest.Model
 	layout := cluster.DefaultLayout(min(p.A, p.Test))
 	p.Layout = cluster.Layout{Shard: cmp.Or(p.Layout.Shard, layout.Shard), Window: cmp.Or(p.Layout.Window, layout.Window), Group: layout.Group, Children: layout.Children}
+	control := cluster.NewControl(temporal, n.at.Data())
+	start := control.Start
 	if p.Attributes {
-		if err := n.at.RegisterAttributes(ctx, temporal); err != nil {
+		registered, err := n.at.RegisterAttributes(ctx, temporal)
+		if err != nil {
 			return err
 		}
+		if registered {
+			start = control.StartRegistered
+		}
 	}
-	control := cluster.NewControl(temporal, n.at.Data())
-	switch err := control.Start(ctx, p); {
+	switch err := start(ctx, p); {
 	case errors.Is(err, cluster.ErrRunning): // repeated: watch it
 	case err != nil:
 		return err

@@ -149,6 +149,9 @@ func twoPorts(ip string) (a, b int, err error) {
 // Address is the server's, for clients.
 func (s *Server) Address() string { return net.JoinHostPort(s.options.ip(), strconv.Itoa(s.port)) }
 
+// Database is where the server keeps its state: a SQLite file, or the URL of a database.
+func (s *Server) Database() string { return s.database }
+
 // UI is the URL of the web UI.
 func (s *Server) UI() string {
 	return "http://" + net.JoinHostPort(s.options.ip(), strconv.Itoa(s.ui))

@@ -9,7 +9,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -22,7 +24,8 @@ var ErrCodec = errors.New("encrypted payload")
 
 // Codec encrypts everything that Temporal stores for a run, but search attributes, with
 // AES-256-GCM. Conversations never go through Temporal; what does are names of runs, counts,
-// and texts of errors.
+// and texts of errors. The zero Codec has no keys: it encrypts nothing, and says of what is
+// encrypted that keys are wanted.
 type Codec struct {
 	first string // the key that encrypts
 	keys  map[string]cipher.AEAD
@@ -92,6 +95,9 @@ func ReadCodec(path string) (*Codec, error) {
 
 // Encode implements [converter.PayloadCodec].
 func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	if c.first == "" {
+		return payloads, nil
+	}
 	out := make([]*commonpb.Payload, len(payloads))
 	aead := c.keys[c.first]
 	for i, p := range payloads {
@@ -120,7 +126,7 @@ func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		id := string(p.Metadata[codecKey])
 		aead, ok := c.keys[id]
 		if !ok {
-			return nil, fmt.Errorf("%w: its key %s is not among those given", ErrCodec, id)
+			return nil, c.unknown(id)
 		}
 		if len(p.Data) < aead.NonceSize() {
 			return nil, fmt.Errorf("%w: it is cut short", ErrCodec)
@@ -135,4 +141,13 @@ func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		}
 	}
 	return out, nil
+}
+
+// unknown is the error about a payload whose key is not here.
+func (c *Codec) unknown(id string) error {
+	if c.first == "" {
+		return fmt.Errorf("%w: give --payload-keys with its key %s (the ID is how the SHA-256 of a key begins)", ErrCodec, id)
+	}
+	return fmt.Errorf("%w: its key %s is not among those of --payload-keys (%s; the ID is how the SHA-256 of a key begins)",
+		ErrCodec, id, strings.Join(slices.Sorted(maps.Keys(c.keys)), ", "))
 }

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,15 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
-
-	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Connection is how to reach a Temporal server. What is empty comes from Temporal's own
@@ -40,13 +37,21 @@ type Connection struct {
 	Identity string // of the process in histories; "" = PID and host
 }
 
-// ErrUnreachable: no Temporal server answers.
-var ErrUnreachable = errors.New("no Temporal server answers")
+// Errors of connections that callers branch on.
+var (
+	// ErrUnreachable: no Temporal server answers.
+	ErrUnreachable = errors.New("no Temporal server answers")
+	// ErrRefused: the server does not let this client do it.
+	ErrRefused = errors.New("the Temporal server refuses")
+	// ErrNamespace: the server has no such namespace.
+	ErrNamespace = errors.New("the Temporal server has no such namespace")
+)
 
 // dialTime is how long a server may take to answer at all.
 const dialTime = 15 * time.Second
 
-// Dial connects, and fails with [ErrUnreachable] or with what the server refuses.
+// Dial connects. It fails with [ErrUnreachable], [ErrRefused] or [ErrNamespace], each with what
+// to do.
 func (c Connection) Dial(ctx context.Context) (client.Client, error) {
 	o, err := c.options()
 	if err != nil {
@@ -55,15 +60,38 @@ func (c Connection) Dial(ctx context.Context) (client.Client, error) {
 	within, stop := context.WithTimeout(ctx, dialTime)
 	defer stop()
 	t, err := client.DialContext(within, o)
+	if err == nil {
+		// Asked here, since a worker would only hear of it when it polls, and a run when it has
+		// looked at its models. Who may not ask for namespaces may still do all else.
+		_, err = t.WorkflowService().DescribeNamespace(within, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace})
+		if _, none := errors.AsType[*serviceerror.NamespaceNotFound](err); !none {
+			return t, nil
+		}
+		t.Close()
+	}
 	switch {
-	case err == nil:
-		return t, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case within.Err() != nil || unavailable(err):
-		return nil, fmt.Errorf("%w at %s (namespace %s): %w; give another --temporal, start the server, or look at --tls, --tls-ca and --api-key-file", ErrUnreachable, o.HostPort, o.Namespace, err)
+		return nil, fmt.Errorf("%w at %s (namespace %s): %w; %s", ErrUnreachable, o.HostPort, o.Namespace, err, advice(err, o.ConnectionOptions.TLS != nil))
+	}
+	if told := refusal(err); told != nil {
+		return nil, fmt.Errorf("%s: %w", o.HostPort, told)
 	}
 	return nil, fmt.Errorf("temporal at %s: %w", o.HostPort, err)
+}
+
+// refusal is what a server means that knows who asks, or what for, and will not; nil for other
+// errors.
+func refusal(err error) error {
+	if gone, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
+		return fmt.Errorf("%w: %s; give another --namespace, or make it: temporal operator namespace create --namespace %[2]s", ErrNamespace, gone.Namespace)
+	}
+	_, denied := errors.AsType[*serviceerror.PermissionDenied](err)
+	if denied || status.Code(err) == codes.Unauthenticated {
+		return fmt.Errorf("%w: %w; it wants an API key (--api-key-file or TEMPORAL_API_KEY) or a client certificate (--tls-cert) that may do this in this --namespace, and has not run out", ErrRefused, err)
+	}
+	return nil
 }
 
 func unavailable(err error) bool {
@@ -96,18 +124,19 @@ func (c Connection) options() (client.Options, error) {
 		// Read for every call, so that a key can be replaced while workers run.
 		o.Credentials = client.NewAPIKeyDynamicCredentials(func(context.Context) (string, error) { return readKey(file) })
 	}
-	if c.TLS || c.Cert != "" || c.Key != "" || c.CA != "" || c.ServerName != "" || c.APIKeyFile != "" {
-		if o.ConnectionOptions.TLS, err = c.tls(); err != nil {
+	if c.encrypts() {
+		if o.ConnectionOptions.TLS, err = c.tls(o.ConnectionOptions.TLS); err != nil {
 			return o, err
 		}
+		o.ConnectionOptions.TLSDisabled = false // by the variables, which are weaker
 	}
+	codec := new(Codec)
 	if c.KeysFile != "" {
-		codec, err := ReadCodec(c.KeysFile)
-		if err != nil {
+		if codec, err = ReadCodec(c.KeysFile); err != nil {
 			return o, err
 		}
-		Encrypt(&o, codec)
 	}
+	Encrypt(&o, codec)
 	if o.Identity = c.Identity; o.Identity == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -119,39 +148,8 @@ func (c Connection) options() (client.Options, error) {
 	return o, nil
 }
 
-// Encrypt makes a client encrypt what it sends, texts and stacks of failures included.
-func Encrypt(o *client.Options, codec *Codec) {
-	o.DataConverter = converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), codec)
-	o.FailureConverter = temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: o.DataConverter, EncodeCommonAttributes: true})
-}
-
-func (c Connection) tls() (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if (c.Cert == "") != (c.Key == "") {
-		return nil, errors.New("--tls-cert and --tls-key go together")
-	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	if c.CA != "" {
-		text, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("CA certificate: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("CA certificate: %s holds none in PEM", c.CA)
-		}
-	}
-	return t, nil
-}
-
-// Data is the converter of what is read besides the client: nil without encryption, or where
-// the keys cannot be read, which Dial tells.
+// Data is the converter of what is read besides the client; nil where the keys cannot be read,
+// which Dial tells.
 func (c Connection) Data() converter.DataConverter {
 	o, err := c.options()
 	if err != nil {
@@ -160,28 +158,14 @@ func (c Connection) Data() converter.DataConverter {
 	return o.DataConverter
 }
 
-// RegisterAttributes makes the search attributes known to the namespace. Those that are known
-// stay.
-func (c Connection) RegisterAttributes(ctx context.Context, t client.Client) error {
-	o, err := c.options()
-	if err != nil {
-		return err
-	}
-	_, err = t.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-		Namespace: o.Namespace, SearchAttributes: map[string]enumspb.IndexedValueType{
-			attributeRun.GetName(): attributeRun.GetValueType(), attributeStage.GetName(): attributeStage.GetValueType(), attributePairs.GetName(): attributePairs.GetValueType(),
-		},
-	})
-	if _, there := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !there {
-		return fmt.Errorf("search attributes: %w; an operator can register them, or leave --search-attributes out", err)
-	}
-	return nil
-}
-
 func readKey(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("API key: %w", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	key := strings.TrimSpace(string(text))
+	if key == "" {
+		return "", fmt.Errorf("API key: %s is empty", file)
+	}
+	return key, nil
 }

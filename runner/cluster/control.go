@@ -34,7 +34,9 @@ type Control struct {
 // encrypted.
 func NewControl(c client.Client, data converter.DataConverter) *Control {
 	if data == nil {
-		data = converter.GetDefaultDataConverter()
+		var none client.Options
+		Encrypt(&none, new(Codec))
+		data = none.DataConverter
 	}
 	return &Control{c, data}
 }
@@ -62,6 +64,9 @@ func (c *Control) start(ctx context.Context, in RunInput) error {
 	if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
 		return fmt.Errorf("%s: %w", in.Plan.Run, ErrRunning)
 	}
+	if told := unknownAttributes(err); told != nil {
+		return fmt.Errorf("%s: %w", in.Plan.Run, told)
+	}
 	return c.explain(in.Plan.Run, err)
 }
 
@@ -69,7 +74,11 @@ func (c *Control) start(ctx context.Context, in RunInput) error {
 func (c *Control) Wait(ctx context.Context, run string) (out runner.Reported, err error) {
 	err = c.client.GetWorkflow(ctx, WorkflowID(run), "").Get(ctx, &out)
 	if failure, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		return out, fmt.Errorf("run %s failed (%s): %s", run, failure.Type(), failure.Message())
+		text := failure.Message()
+		if text == encodedFailure {
+			text = "why is encrypted; " + runsKeys
+		}
+		return out, fmt.Errorf("run %s failed (%s): %s", run, failure.Type(), text)
 	}
 	if _, ok := errors.AsType[*temporal.CanceledError](err); ok {
 		return out, fmt.Errorf("run %s: %w: it was cancelled; stargate resume %s goes on with it", run, ErrOver, run)
@@ -79,6 +88,9 @@ func (c *Control) Wait(ctx context.Context, run string) (out runner.Reported, er
 
 // Pause keeps a run from beginning anything new. What is under way is finished.
 func (c *Control) Pause(ctx context.Context, run string) error {
+	if _, err := c.input(ctx, run); errors.Is(err, ErrCodec) { // nor could the run read what it is told
+		return err
+	}
 	return c.explain(run, c.client.SignalWorkflow(ctx, WorkflowID(run), "", signalPause, true))
 }
 
@@ -103,19 +115,20 @@ func (c *Control) Resume(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
-	switch d.Status {
-	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+	if d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		return fmt.Errorf("%s: %w", run, ErrOver)
+	}
+	// How it began, and how far it was, is the input of its last execution. Who cannot read it
+	// cannot tell the run anything either.
+	in, err := c.input(ctx, run)
+	if err != nil {
+		return err
+	}
+	if d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		if p, err := c.progress(ctx, run); err == nil && !p.Paused { // without a worker to ask, it is told
 			return fmt.Errorf("%s: %w", run, ErrRunning)
 		}
 		return c.explain(run, c.client.SignalWorkflow(ctx, WorkflowID(run), "", signalPause, false))
-	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
-		return fmt.Errorf("%s: %w", run, ErrOver)
-	}
-	// How it began, and how far it was, is the input of its last execution.
-	in, err := c.input(ctx, run)
-	if err != nil {
-		return err
 	}
 	in.Paused = false
 	return c.start(ctx, in)
@@ -131,7 +144,10 @@ func (c *Control) input(ctx context.Context, run string) (in RunInput, err error
 	if err != nil {
 		return in, c.explain(run, err)
 	}
-	return in, c.data.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	if err := c.data.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
+		return in, fmt.Errorf("run %s: %w", run, err)
+	}
+	return in, nil
 }
 
 func (c *Control) progress(ctx context.Context, run string) (p RunProgress, err error) {
@@ -150,5 +166,14 @@ func (c *Control) explain(run string, err error) error {
 	if unavailable(err) {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	if told := refusal(err); told != nil {
+		return fmt.Errorf("%s: %w", run, told)
+	}
 	return err
 }
+
+// encodedFailure is what the SDK says of a failure that it could not decrypt.
+const encodedFailure = "Encoded failure"
+
+// runsKeys is what to do about a run that cannot be read.
+const runsKeys = "give the keys of the run's workers with --payload-keys"

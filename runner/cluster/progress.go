@@ -45,19 +45,13 @@ const (
 	memoPairs = "pairs"
 )
 
-// The search attributes, which [RegisterAttributes] makes known to the server.
-var (
-	attributeRun   = temporal.NewSearchAttributeKeyKeyword("StargateRun")
-	attributeStage = temporal.NewSearchAttributeKeyKeyword("StargateStage")
-	attributePairs = temporal.NewSearchAttributeKeyInt64("StargatePairs")
-)
-
-// searchable are the search attributes of a workflow that begins.
+// searchable are the search attributes of a workflow that begins: all that it will ever have, so
+// that a namespace that lacks one says so at once.
 func (p Plan) searchable(stage string) temporal.SearchAttributes {
 	if !p.Attributes {
 		return temporal.NewSearchAttributes()
 	}
-	return temporal.NewSearchAttributes(attributeRun.ValueSet(p.Run), attributeStage.ValueSet(stage))
+	return temporal.NewSearchAttributes(attributeRun.ValueSet(p.Run), attributeStage.ValueSet(stage), attributePairs.ValueSet(0))
 }
 
 // show tells the web page what is under way.

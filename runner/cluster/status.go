@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +35,8 @@ type Row struct {
 	ETASecs float64       `json:"eta_seconds,omitempty"` // 0 = not known
 	Doing   []string      `json:"doing,omitempty"`       // what workers tell
 	Failing []string      `json:"failing,omitempty"`     // activities that are being tried again, with their last failure
+
+	waiting map[string]bool // queues whose activities no worker has taken
 }
 
 // description is a workflow as the server sees it.
@@ -41,6 +45,8 @@ type description struct {
 	start   time.Time
 	close   time.Time
 	pending []*workflowpb.PendingActivityInfo
+	queue   string // of the workflow
+	stuck   string // why workers do not get on with the workflow itself; "" = they do
 }
 
 func (c *Control) describe(ctx context.Context, run string) (description, error) {
@@ -53,7 +59,7 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 		return description{}, c.explain(run, err)
 	}
 	i := d.GetWorkflowExecutionInfo()
-	out := description{Status: i.GetStatus(), start: i.GetStartTime().AsTime(), pending: d.GetPendingActivities()}
+	out := description{Status: i.GetStatus(), start: i.GetStartTime().AsTime(), pending: d.GetPendingActivities(), queue: d.GetExecutionConfig().GetTaskQueue().GetName()}
 	if first := i.GetFirstRunId(); first != "" && first != i.GetExecution().GetRunId() { // it continued as new
 		if d, err := c.client.DescribeWorkflowExecution(ctx, id, first); err == nil { // else it is long ago
 			out.start = d.GetWorkflowExecutionInfo().GetStartTime().AsTime()
@@ -61,6 +67,13 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 	}
 	if i.GetCloseTime() != nil {
 		out.close = i.GetCloseTime().AsTime()
+	}
+	if n := d.GetPendingWorkflowTask().GetAttempt(); n > 1 {
+		why, err := c.whyStuck(ctx, id, i.GetExecution().GetRunId())
+		if err != nil {
+			why = err.Error()
+		}
+		out.stuck = fmt.Sprintf("the workflow does not get on, attempt %d: %s", n, why)
 	}
 	return out, nil
 }
@@ -76,6 +89,14 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 		return nil, err
 	}
 	s := &Status{Run: run, State: state(d.Status), Started: d.start, Closed: d.close, Stages: []Row{}}
+	if s.State == "failed" {
+		if _, err := c.Wait(ctx, run); err != nil {
+			s.Reason = err.Error()
+		}
+	}
+	if d.stuck != "" {
+		s.Notes = append(s.Notes, d.stuck)
+	}
 	within, stop := context.WithTimeout(ctx, queryTime)
 	defer stop()
 	p, err := c.progress(within, run)
@@ -83,16 +104,11 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		s.Notes = append(s.Notes, fmt.Sprintf("no worker with the role %q answers, so that the stages are not known: %v", RoleFlow, err))
+		s.Notes = append(s.Notes, c.silence(ctx, d, err))
 		return s, nil
 	}
 	if s.State == "running" && p.Paused {
 		s.State = "paused"
-	}
-	if s.State == "failed" {
-		if _, err := c.Wait(ctx, run); err != nil {
-			s.Reason = err.Error()
-		}
 	}
 	for _, f := range p.Done {
 		r := Row{Name: f.Name, Done: 1, Total: 1}
@@ -111,6 +127,11 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 		s.Notes = append(s.Notes, err.Error())
 	}
 	s.Stages = append(s.Stages, row)
+	for _, q := range slices.Sorted(maps.Keys(row.waiting)) {
+		if note := c.deserted(ctx, q); note != "" {
+			s.Notes = append(s.Notes, note)
+		}
+	}
 	return s, nil
 }
 
@@ -126,6 +147,9 @@ func (c *Control) stage(ctx context.Context, run, id string, row *Row, now time.
 		err = v.Get(&p)
 	}
 	if err != nil {
+		if d.stuck != "" {
+			return fmt.Errorf("%s: %s", id, d.stuck)
+		}
 		return c.explain(run, err)
 	}
 	top := row.Seconds == 0
@@ -154,6 +178,12 @@ const mostTold = 8
 func (r *Row) add(d description, c *Control, now time.Time) {
 	for _, a := range d.pending {
 		r.Shards++
+		if q := a.GetActivityOptions().GetTaskQueue().GetName(); q != "" && a.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED {
+			if r.waiting == nil {
+				r.waiting = map[string]bool{}
+			}
+			r.waiting[q] = true
+		}
 		var b Beat
 		if a.GetHeartbeatDetails() != nil && c.data.FromPayloads(a.GetHeartbeatDetails(), &b) == nil {
 			r.Done += b.Pairs
@@ -162,7 +192,7 @@ func (r *Row) add(d description, c *Control, now time.Time) {
 			}
 		}
 		if f := a.GetLastFailure(); f != nil && a.GetAttempt() > 1 && len(r.Failing) < mostTold {
-			r.Failing = append(r.Failing, fmt.Sprintf("attempt %d: %s", a.GetAttempt(), f.GetMessage()))
+			r.Failing = append(r.Failing, fmt.Sprintf("attempt %d: %s", a.GetAttempt(), said(c.data, f)))
 		}
 	}
 	if r.Seconds == 0 {

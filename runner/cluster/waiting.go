@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+)
+
+// Why a run stands still. All of it is for people, so that what cannot be found out is left out.
+
+// whyStuck is the last failure of a workflow task that is in the history.
+func (c *Control) whyStuck(ctx context.Context, id, run string) (string, error) {
+	why := "its workers do not answer in time"
+	history := c.client.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		if err != nil {
+			return "", err
+		}
+		if a := event.GetWorkflowTaskFailedEventAttributes(); a != nil {
+			why = said(c.data, a.GetFailure())
+		}
+	}
+	return why, nil
+}
+
+// silence is why a run did not tell how far it is.
+func (c *Control) silence(ctx context.Context, d description, err error) string {
+	if errors.Is(err, ErrCodec) {
+		return fmt.Sprintf("the stages are encrypted: %v; %s", err, runsKeys)
+	}
+	note := fmt.Sprintf("no worker with the role %q answers, so that the stages are not known: %v", RoleFlow, err)
+	q, err := c.client.DescribeTaskQueue(ctx, d.queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return note
+	}
+	versioned := ""
+	for _, p := range q.GetPollers() {
+		o := p.GetDeploymentOptions()
+		if o.GetWorkerVersioningMode() != enumspb.WORKER_VERSIONING_MODE_VERSIONED {
+			return note
+		}
+		versioned = o.GetDeploymentName() + " is of build " + o.GetBuildId()
+	}
+	switch {
+	case versioned == "":
+		return fmt.Sprintf("no worker takes workflows from the queue %s, so that the stages are not known: start stargate worker with the role %q", d.queue, RoleFlow)
+	case q.GetVersioningInfo().GetCurrentDeploymentVersion() == nil:
+		return fmt.Sprintf("%s; a worker of deployment %s, but no build is current: start it with --current, or see temporal worker deployment set-current-version", note, versioned)
+	}
+	return note
+}
+
+// deserted says that nobody takes activities from a queue, and what worker would; "" if
+// somebody does. Servers remember who asked for some minutes.
+func (c *Control) deserted(ctx context.Context, queue string) string {
+	q, err := c.client.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	if err != nil || len(q.GetPollers()) > 0 {
+		return ""
+	}
+	command := "stargate worker"
+	at, checkpoint, pinned := strings.Cut(queue, "@")
+	if parts := strings.Split(at, "/"); len(parts) >= 3 {
+		if pool := strings.Join(parts[:len(parts)-2], "/"); pool != DefaultPool {
+			command += " --pool " + pool
+		}
+		command += " --roles " + parts[len(parts)-2]
+	}
+	if pinned {
+		command += " --checkpoint " + checkpoint
+	}
+	return fmt.Sprintf("no worker takes work from the queue %s: start %s, with the experiment and model of the run", queue, command)
+}
