@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -110,12 +111,16 @@ func TestLoadErrors(t *testing.T) {
 
 // Whatever loads can be used and written, and what was written means the same.
 func FuzzLoad(f *testing.F) {
+	longNumber := regexp.MustCompile(`[0-9]{6}`)
 	f.Add([]byte(`{"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"ByteLevel"},"added_tokens":[{"id":3,"content":"x","normalized":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[["a","b"]]}}`), "abxa")
 	f.Add([]byte(`{"normalizer":{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"},{"type":"StripAccents"},{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},"added_tokens":[{"id":9,"content":"x","normalized":true,"lstrip":true},{"id":10,"content":"y","rstrip":true,"single_word":true}],"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"fuse_unk":true,"vocab":{"<unk>":0,"▁":1,"a":2,"▁a":3,"<0x41>":4,"é":5},"merges":["▁ a"]}}`), " a xé A y")
 	f.Add([]byte(`{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},{"type":"Split","pattern":{"String":"b"},"behavior":"MergedWithNext"}]},"decoder":{"type":"Metaspace","replacement":"▁"},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"s":{"id":"s","ids":[0],"tokens":["s"]}}},"model":{"type":"BPE","ignore_merges":true,"vocab":{"a":0,"▁":1,"▁a":2},"merges":[["▁","a"]]}}`), "a bb 12a")
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		if len(data) > 4<<10 || len(text) > 1<<8 {
 			return // small inputs find as much, and sooner
+		}
+		if longNumber.Match(data) {
+			return // an id in the millions has a table of as many entries, every time
 		}
 		tok, err := Load(data)
 		if err != nil {
