@@ -11,6 +11,7 @@ import (
 // split.
 type group struct {
 	ID, Title, Note string
+	Rest            string // what gives the pairs that are not in the sample; "" where all are
 	Pairs           []pairItem
 }
 
@@ -42,6 +43,9 @@ func groups(d Data) []group {
 	for _, it := range d.Iterations {
 		g := group{ID: fmt.Sprintf("iteration-%d", it.N), Title: fmt.Sprintf("Iteration %d: m%d asks, m%d is trained", it.N, it.N-1, it.N),
 			Note: sampled(len(it.Sample), it.Pairs, "split "+it.Split)}
+		if len(it.Sample) < it.Pairs {
+			g.Rest = fmt.Sprintf("stargate report RUN --pair list --iteration %d", it.N)
+		}
 		for _, p := range it.Sample {
 			g.Pairs = append(g.Pairs, trainingPair(p))
 		}
