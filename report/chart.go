@@ -60,7 +60,7 @@ const (
 	smallLabel  = 86.0
 	plotTop     = 30.0 // below the name of the y axis
 	labelGap    = 16.0
-	labelRunes  = 18 // of a direct label; the figure's description and the tables have names whole
+	labelRunes  = 16 // of a direct label; the figure's description and the tables have names whole
 	markerSize  = 4.5
 	xAxisHeight = 46.0
 )
