@@ -17,6 +17,12 @@ import (
 // joined starts a worker of some kind for a plan. end stops it, unless the test has ended.
 func joined(t *testing.T, p Part, at Connection, plan Plan, o WorkerOptions) (end func()) {
 	t.Helper()
+	return joinedTo(t, map[string]Part{plan.Run: p}, at, plan, o)
+}
+
+// joinedTo is joined for several runs of a plan.
+func joinedTo(t *testing.T, runs map[string]Part, at Connection, plan Plan, o WorkerOptions) (end func()) {
+	t.Helper()
 	c, err := at.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -26,10 +32,10 @@ func joined(t *testing.T, p Part, at Connection, plan Plan, o WorkerOptions) (en
 	}
 	o.Queues, o.Stop = plan.Queues, 5*time.Second
 	o.Open = func(_ context.Context, run, identity string) (Part, error) {
-		if run != plan.Run || identity != plan.Identity {
-			return nil, runner.ErrOtherRun
+		if p, ok := runs[run]; ok && identity == plan.Identity {
+			return p, nil
 		}
-		return p, nil
+		return nil, runner.ErrOtherRun
 	}
 	w, err := NewWorker(context.Background(), c, o)
 	if err != nil {

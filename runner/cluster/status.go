@@ -78,8 +78,11 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 	return out, nil
 }
 
-// queryTime is how long a worker may take to say how far a run is.
-const queryTime = 10 * time.Second
+// How long a worker may take to say how far a run is, and one that does not get on.
+const (
+	queryTime = 10 * time.Second
+	stuckTime = time.Second
+)
 
 // Status asks the server and the run itself. Where no worker of the run's workflows answers,
 // the rows are missing and a note says so.
@@ -97,12 +100,19 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 	if d.stuck != "" {
 		s.Notes = append(s.Notes, d.stuck)
 	}
-	within, stop := context.WithTimeout(ctx, queryTime)
+	patience := queryTime
+	if d.stuck != "" { // nor will it answer
+		patience = stuckTime
+	}
+	within, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	p, err := c.progress(within, run)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if d.stuck != "" && !errors.Is(err, ErrCodec) {
+			return s, nil
 		}
 		s.Notes = append(s.Notes, c.silence(ctx, d, err))
 		return s, nil
