@@ -104,13 +104,7 @@ func Respond(ctx context.Context, cfg Config, policy Questioner, c Candidates) (
 func trim(s string) string { return strings.TrimSpace(s) }
 
 // tellDropped says how often conversations were dropped for which flaw, the most frequent first.
-func tellDropped(all []Candidates) string {
-	counts := map[Outcome]int{}
-	for _, c := range all {
-		for _, s := range c.Dropped {
-			counts[s.Outcome]++
-		}
-	}
+func tellDropped(counts map[Outcome]int) string {
 	outcomes := slices.SortedFunc(maps.Keys(counts), func(a, b Outcome) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
 	var parts []string
 	for _, o := range outcomes {

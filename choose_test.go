@@ -3,11 +3,8 @@ package stargate
 import "testing"
 
 func TestDroppedIsTold(t *testing.T) {
-	all := []Candidates{
-		{Dropped: []Conversation{{Outcome: Outcome(Empty)}, {Outcome: Outcome(NoQuestion)}}},
-		{Dropped: []Conversation{{Outcome: Outcome(NoQuestion)}}},
-	}
-	if got, want := tellDropped(all), "2 × no-question, 1 × empty"; got != want {
+	counts := map[Outcome]int{Outcome(Empty): 1, Outcome(NoQuestion): 2}
+	if got, want := tellDropped(counts), "2 × no-question, 1 × empty"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -130,24 +130,34 @@ func flipped(text, name string) bool {
 // leaks tells whether the question has leakWords of the persona in a row that are neither
 // in the task nor in an answer.
 func leaks(text string, p Pair, so []Turn) bool {
-	said := p.Task.Text
-	for _, t := range so {
-		said += " . " + t.Answer
-	}
-	known, secret := grams(said), grams(p.Persona.Text)
-	for g := range grams(text) {
-		if secret[g] && !known[g] {
+	words, secret, known := wordsOf(text), "", ""
+	for i := 0; i+leakWords <= len(words); i++ {
+		if secret == "" {
+			secret = inOneLine(wordsOf(p.Persona.Text))
+		}
+		run := inOneLine(words[i : i+leakWords])
+		if !strings.Contains(secret, run) {
+			continue
+		}
+		if known == "" {
+			said := p.Task.Text
+			for _, t := range so {
+				said += " . " + t.Answer
+			}
+			known = inOneLine(wordsOf(said))
+		}
+		if !strings.Contains(known, run) {
 			return true
 		}
 	}
 	return false
 }
 
-func grams(text string) map[string]bool {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	set := map[string]bool{}
-	for i := 0; i+leakWords <= len(words); i++ {
-		set[strings.Join(words[i:i+leakWords], " ")] = true
-	}
-	return set
+// wordsOf are a text's words, in small letters.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
+
+// inOneLine has a space before and after each word, so that words in a row are found as a part
+// of the text.
+func inOneLine(words []string) string { return " " + strings.Join(words, " ") + " " }

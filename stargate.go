@@ -26,6 +26,15 @@ type Input struct {
 	// pass goes on with the context it returns, and the function it returns gets what came of it.
 	Watch func(ctx context.Context, n int, p Pair) (context.Context, func(best Candidates, sel []Selected, err error))
 
+	// Visit, if not nil, gets what came of every pair of iteration n, in the split's order, one
+	// after the other. Iterations then have no Candidates: a run of any size needs the memory of
+	// the pairs that are under way, and of what is selected.
+	Visit func(ctx context.Context, n int, i int, best Candidates, sel []Selected) error
+
+	// Known, if not nil, may have on record what came of iteration n's pairs. It then gives that to
+	// visit, in the split's order, and is true; else it gives nothing.
+	Known func(ctx context.Context, n int, visit func(i int, best Candidates, sel []Selected) error) (bool, error)
+
 	// Keep, if not nil, gets what an iteration chose, and the policy that asked, before anything
 	// is trained on it. Log, Examples and Policy are still empty.
 	Keep func(ctx context.Context, it *Iteration, by Questioner) error
@@ -43,7 +52,7 @@ type Event struct {
 type Iteration struct {
 	N          int          `json:"n"` // η
 	Split      string       `json:"split"`
-	Candidates []Candidates `json:"candidates"` // by pair, in the split's order
+	Candidates []Candidates `json:"candidates"` // by pair, in the split's order; nil where [Input.Visit] got them
 	Selected   []Selected   `json:"selected"`
 	Examples   int          `json:"examples"`
 	Log        lm.TuneLog   `json:"log"`
@@ -104,7 +113,7 @@ func Run(ctx context.Context, in Input) ([]Iteration, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
 	}
-	here := &process{ctx: ctx, Input: in}
+	here := &process{ctx: ctx, Input: in, dropped: map[Outcome]int{}}
 	_, err := Loop(here, in.Config.Iterations)
 	return here.done, err
 }
@@ -112,19 +121,39 @@ func Run(ctx context.Context, in Input) ([]Iteration, error) {
 // process is the port of a run that is done in one process.
 type process struct {
 	Input
-	ctx  context.Context
-	done []Iteration
+	ctx     context.Context
+	done    []Iteration
+	dropped map[Outcome]int // conversations of this iteration
 }
 
 func (p *process) Base() Questioner { return p.Input.Base.Questioner(p.Config) }
 
 func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
 	split := p.Split(n)
-	it := &Iteration{N: n, Split: split.Name, Candidates: make([]Candidates, len(split.Pairs))}
+	it := &Iteration{N: n, Split: split.Name}
 	selected := make([][]Selected, len(split.Pairs))
-	err := p.Pairs(p.ctx, n, policy, 0, len(split.Pairs), func(i int, c Candidates, s []Selected) {
-		it.Candidates[i], selected[i] = c, s
+	visit := func(i int, c Candidates, _ []Selected) error {
+		it.Candidates = append(it.Candidates, c)
+		return nil
+	}
+	if p.Visit != nil {
+		visit = func(i int, c Candidates, s []Selected) error { return p.Visit(p.ctx, n, i, c, s) }
+	} else {
+		it.Candidates = make([]Candidates, 0, len(split.Pairs))
+	}
+	clear(p.dropped)
+	ordered := newInOrder(func(i int, c Candidates, s []Selected) error {
+		selected[i] = s
+		p.count(c)
+		return visit(i, c, s)
 	})
+	known, err := false, error(nil)
+	if p.Known != nil {
+		known, err = p.Known(p.ctx, n, ordered.put)
+	}
+	if !known && err == nil {
+		err = p.Pairs(p.ctx, n, policy, 0, len(split.Pairs), ordered.put)
+	}
 	it.Selected = slices.Concat(selected...)
 	if err == nil && p.Keep != nil {
 		err = p.Keep(p.ctx, it, policy)
@@ -137,13 +166,19 @@ func (p *process) Do(n int, it *Iteration) (policy Questioner, err error) {
 	it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, it.Selected)
 	switch {
 	case errors.Is(err, ErrNothingSelected):
-		return policy, fmt.Errorf("%w: %s", err, tellDropped(it.Candidates))
+		return policy, fmt.Errorf("%w: %s", err, tellDropped(p.dropped))
 	case err != nil:
 		return policy, err
 	}
 	p.observe(Event{n, "tune", 1, 1})
 	p.done = append(p.done, *it)
 	return it.Policy, nil
+}
+
+func (p *process) count(c Candidates) {
+	for _, s := range c.Dropped {
+		p.dropped[s.Outcome]++
+	}
 }
 
 // ErrNothingSelected: an iteration has no conversation left to train on.
@@ -175,8 +210,9 @@ func (in Input) Validate() error {
 }
 
 // Pairs does [Input.Pass] for the pairs from..to-1 of iteration n's split, several at a time.
-// visit gets each result, from several goroutines, with the pair's place in the split.
-func (in Input) Pairs(ctx context.Context, n int, policy Questioner, from, to int, visit func(i int, best Candidates, sel []Selected)) error {
+// visit gets each result, from several goroutines, with the pair's place in the split; what it
+// fails with ends all.
+func (in Input) Pairs(ctx context.Context, n int, policy Questioner, from, to int, visit func(i int, best Candidates, sel []Selected) error) error {
 	pairs := in.Split(n).Pairs[from:to]
 	var finished atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -188,7 +224,9 @@ func (in Input) Pairs(ctx context.Context, n int, policy Questioner, from, to in
 			if err != nil {
 				return err
 			}
-			visit(from+i, best, sel)
+			if err := visit(from+i, best, sel); err != nil {
+				return err
+			}
 			in.observe(Event{n, "simulate", int(finished.Add(1)), len(pairs)})
 			return nil
 		})

@@ -51,24 +51,21 @@ func ReadGold(name string, data []byte) (Gold, error) {
 		}
 		return gold, nil
 	}
-	recs, err := records(name, data)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range recs {
+	err := eachRecord(name, data, func(r record) error {
 		task, ok1 := r.get(goldTaskFields...)
 		persona, ok2 := r.get(goldPersonaFields...)
 		text, ok3 := r.get("gold", "gold_response", "response")
 		if reason, _ := r.get("excluded"); reason != "" && ok1 && ok2 && text == "" {
 			gold[goldKey(task, persona)] = ""
-			continue
+			return nil
 		}
 		if !ok1 || !ok2 || !ok3 {
-			return nil, fmt.Errorf("%w: %s: want the fields task, persona and gold; it has: %s", ErrFormat, r.where, r.fieldNames())
+			return fmt.Errorf("%w: %s: want the fields task, persona and gold; it has: %s", ErrFormat, r.where, r.fieldNames())
 		}
-		if err := add(r.where, task, persona, text); err != nil {
-			return nil, err
-		}
+		return add(r.where, task, persona, text)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return gold, nil
 }

@@ -33,51 +33,67 @@ func (r record) get(names ...string) (string, bool) {
 	return "", false
 }
 
-// records reads a file of entries by the extension of its name.
-func records(name string, data []byte) ([]record, error) {
+// records are the entries of a file.
+func records(name string, data []byte) (all []record, err error) {
+	err = eachRecord(name, data, func(r record) error {
+		all = append(all, r)
+		return nil
+	})
+	return all, err
+}
+
+// eachRecord reads a file of entries by the extension of its name, and visits one after the
+// other: of a file of lines, one is in memory at a time.
+func eachRecord(name string, data []byte, visit func(record) error) error {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv":
-		return csvRecords(name, data)
+		return csvRecords(name, data, visit)
 	case ".jsonl", ".ndjson":
-		return jsonlRecords(name, data)
+		return jsonlRecords(name, data, visit)
 	case ".json":
-		return jsonRecords(name, data)
+		return jsonRecords(name, data, visit)
 	case ".parquet":
-		return parquetRecords(name, data)
+		all, err := parquetRecords(name, data)
+		for _, r := range all {
+			if err == nil {
+				err = visit(r)
+			}
+		}
+		return err
 	}
-	return nil, fmt.Errorf("%w: %s: the name ends in none of .json, .jsonl, .csv, .parquet", ErrFormat, name)
+	return fmt.Errorf("%w: %s: the name ends in none of .json, .jsonl, .csv, .parquet", ErrFormat, name)
 }
 
-func csvRecords(name string, data []byte) ([]record, error) {
+func csvRecords(name string, data []byte, visit func(record) error) error {
 	r := csv.NewReader(bytes.NewReader(data))
 	header, err := r.Read()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
+		return fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
 	}
 	for i := range header {
 		header[i] = lower(header[i])
 	}
-	var out []record
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return out, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
+			return fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
 		}
 		line, _ := r.FieldPos(0)
 		rec := record{where: fmt.Sprintf("%s line %d", name, line), fields: map[string]string{}}
 		for i, v := range row {
 			rec.fields[header[i]] = v
 		}
-		out = append(out, rec)
+		if err := visit(rec); err != nil {
+			return err
+		}
 	}
 }
 
-func jsonlRecords(name string, data []byte) ([]record, error) {
-	var out []record
+func jsonlRecords(name string, data []byte, visit func(record) error) error {
 	s := bufio.NewScanner(bytes.NewReader(data))
 	s.Buffer(nil, 64<<20)
 	for line := 1; s.Scan(); line++ {
@@ -85,31 +101,34 @@ func jsonlRecords(name string, data []byte) ([]record, error) {
 			continue
 		}
 		r, err := jsonRecord(fmt.Sprintf("%s line %d", name, line), s.Bytes())
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = visit(r)
 		}
-		out = append(out, r)
+		if err != nil {
+			return err
+		}
 	}
 	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
+		return fmt.Errorf("%w: %s: %w", ErrFormat, name, err)
 	}
-	return out, nil
+	return nil
 }
 
-func jsonRecords(name string, data []byte) ([]record, error) {
+func jsonRecords(name string, data []byte, visit func(record) error) error {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("%w: %s: want a JSON array of strings or objects: %w", ErrFormat, name, position(data, err))
+		return fmt.Errorf("%w: %s: want a JSON array of strings or objects: %w", ErrFormat, name, position(data, err))
 	}
-	var out []record
 	for i, entry := range raw {
 		r, err := jsonRecord(fmt.Sprintf("%s entry %d", name, i+1), entry)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = visit(r)
 		}
-		out = append(out, r)
+		if err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
 func jsonRecord(where string, data []byte) (record, error) {

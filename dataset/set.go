@@ -80,17 +80,17 @@ func ReadReasons(name string, data []byte) (Reasons, error) {
 	if _, ok := authorsGold(name, data); ok {
 		return nil, nil // that layout has no place for them
 	}
-	recs, err := records(name, data)
-	if err != nil {
-		return nil, err
-	}
 	reasons := Reasons{}
-	for _, r := range recs {
+	err := eachRecord(name, data, func(r record) error {
 		if reason, _ := r.get("excluded"); reason != "" {
 			task, _ := r.get(goldTaskFields...)
 			persona, _ := r.get(goldPersonaFields...)
 			reasons[goldKey(task, persona)] = reason
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return reasons, nil
 }

@@ -83,66 +83,15 @@ const closeNats = 1
 // ReliabilityOf measures the reward on the candidates of a split. neg gives log p(gold |
 // task) of a pair, where it was measured; truth may be nil.
 func ReliabilityOf(model, split string, seed uint64, truth Truth, rated []stargate.Candidates, neg func(pair int) (float64, bool)) Reliability {
-	r := Reliability{Model: model, Split: split, Saturation: []Best{}, Leaks: []Leak{}}
-	var sum, mean, delta, deltaSum, deltaMean []float64 // over candidates; the last two beside delta
-	var turns, gain []float64                           // over pairs
-	var saturation [][]float64
-	lengths, ranked := 0.0, 0
+	w := NewReward(model, split, seed, truth)
 	for i, c := range rated {
-		scores := make([]float64, len(c.Scored))
 		base, known := 0.0, false
 		if neg != nil {
 			base, known = neg(i)
 		}
-		total := 0.0
-		for k, s := range c.Scored {
-			scores[k] = s.LogProb
-			total += s.LogProb
-			sum, mean = append(sum, s.LogProb), append(mean, s.LogProb/float64(max(s.Tokens, 1)))
-			if known {
-				delta, deltaSum, deltaMean = append(delta, s.LogProb-base), append(deltaSum, s.LogProb), append(deltaMean, s.LogProb/float64(max(s.Tokens, 1)))
-			}
-		}
-		n := len(scores)
-		if n > 0 && known {
-			turns, gain = append(turns, float64(len(c.Scored[0].Turns))), append(gain, total/float64(n)-base)
-		}
-		if n < 2 {
-			continue
-		}
-		r.Pairs++
-		r.Candidates += n
-		order := slices.Sorted(slices.Values(scores))
-		r.Margin += order[n-1] - total/float64(n)
-		r.Second += order[n-1] - order[n-2]
-		if order[n-1]-order[n-2] < closeNats {
-			r.Close++
-		}
-		best := stats.BestOf(scores)
-		for m := range best {
-			best[m] -= total / float64(n)
-		}
-		saturation = append(saturation, best)
-		if rho, ok := stats.Spearman(scores, wordsOf(c.Scored), nil); ok {
-			lengths += rho
-			ranked++
-		}
-		same, byChance, gap := halves(truth, c, stargate.Seed(seed, "halves", model, split, c.Pair.Key()))
-		r.Stable, r.ByChance, r.HalfGap = r.Stable+same, r.ByChance+byChance, r.HalfGap+gap
+		w.add(c, base, known)
 	}
-	if r.Pairs > 0 {
-		n := float64(r.Pairs)
-		r.Margin, r.Second, r.Close = r.Margin/n, r.Second/n, r.Close/n
-		r.Stable, r.ByChance, r.HalfGap = r.Stable/n, r.ByChance/n, r.HalfGap/n
-	}
-	if ranked > 0 {
-		r.LengthRank = lengths / float64(ranked)
-	}
-	r.SumMean, r.SumDelta, r.MeanDelta, r.TurnsDelta = rho(sum, mean), rho(deltaSum, delta), rho(deltaMean, delta), rho(turns, gain)
-	r.TopSumMean, r.TopSumDelta = overlap(sum, mean), overlap(deltaSum, delta)
-	r.Saturation = saturated(saturation)
-	r.Leaks = leaks(truth, rated)
-	return r
+	return w.Reliability()
 }
 
 func rho(x, y []float64) *float64 {
@@ -284,50 +233,20 @@ func halves(truth Truth, c stargate.Candidates, seed uint64) (same, byChance, ga
 	return same / splits, byChance / float64(pairs), gap / splits
 }
 
-// leaks counts each kind over all candidates and over the chosen ones.
-func leaks(truth Truth, rated []stargate.Candidates) []Leak {
-	kinds := []string{GoldInAnswer, GoldInQuestion}
-	states, _ := truth.(Stated)
-	if states != nil {
-		kinds = append(kinds, Volunteered)
-	}
-	all, chosen := map[string]int{}, map[string]int{}
-	candidates, selected := 0, 0
-	for _, c := range rated {
-		best := map[int]bool{}
-		for _, b := range c.Best {
-			best[b] = true
-		}
-		for i, s := range c.Scored {
-			candidates++
-			if best[i] {
-				selected++
-			}
-			for kind, found := range leaksOf(truth, states, c.Pair, s) {
-				if !found {
-					continue
-				}
-				all[kind]++
-				if best[i] {
-					chosen[kind]++
-				}
-			}
-		}
-	}
-	out := []Leak{}
-	for _, k := range kinds {
-		out = append(out, Leak{k, float64(all[k]) / float64(max(candidates, 1)), float64(chosen[k]) / float64(max(selected, 1)), all[k], chosen[k]})
-	}
-	return out
-}
-
-func leaksOf(truth Truth, states Stated, p stargate.Pair, s stargate.Scored) map[string]bool {
+// leaksOf are the kinds of leaks of a conversation; gold is that of its pair in one line.
+func leaksOf(truth Truth, states Stated, p stargate.Pair, gold string, s stargate.Scored) map[string]bool {
 	found := map[string]bool{}
-	gold, said := grams(p.Gold), p.Task.Text
+	said := p.Task.Text
 	fresh := func(text string) bool {
-		known := grams(said)
-		for g := range grams(text) {
-			if gold[g] && !known[g] {
+		known := ""
+		for _, g := range ngrams(wordsIn(text), leakWords) {
+			if !strings.Contains(gold, " "+g+" ") {
+				continue
+			}
+			if known == "" {
+				known = inOneLine(said)
+			}
+			if !strings.Contains(known, " "+g+" ") {
 				return true
 			}
 		}
@@ -358,11 +277,6 @@ func leaksOf(truth Truth, states Stated, p stargate.Pair, s stargate.Scored) map
 	return found
 }
 
-// grams are the runs of leakWords words in a text.
-func grams(text string) map[string]bool {
-	set := map[string]bool{}
-	for _, g := range ngrams(wordsIn(text), leakWords) {
-		set[g] = true
-	}
-	return set
-}
+// inOneLine is a text as words with a space before and after each, so that words in a row are
+// found as a part of it.
+func inOneLine(text string) string { return " " + strings.Join(wordsIn(text), " ") + " " }

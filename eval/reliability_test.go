@@ -126,12 +126,12 @@ func TestLeaks(t *testing.T) {
 	c.Scored[3].Turns = []stargate.Turn{turn(question("pet"), "pet-u0."), turn(question("food"), "food-u0, for my pet-u0.")}
 	c.Scored[4].Turns = []stargate.Turn{turn("Why?", "one two three four five")}
 	c.Best = []int{2, 3}
-	got := leaks(truth{}, []stargate.Candidates{c})
+	got := ReliabilityOf("m0", "A", 1, truth{}, []stargate.Candidates{c}, nil).Leaks
 	want := []Leak{{GoldInAnswer, 0.2, 0, 1, 0}, {GoldInQuestion, 0.2, 0, 1, 0}, {Volunteered, 0.2, 0.5, 1, 1}}
 	if d := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-12)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if kinds := leaks(nil, []stargate.Candidates{c}); len(kinds) != 2 {
+	if kinds := ReliabilityOf("m0", "A", 1, nil, []stargate.Candidates{c}, nil).Leaks; len(kinds) != 2 {
 		t.Errorf("without a truth: %+v", kinds)
 	}
 }

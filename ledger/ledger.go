@@ -58,6 +58,10 @@ func Open(path string, id Identity) (*Ledger, error) {
 	return openFile(s.(file), id)
 }
 
+// Usable is nil while the ledger accepts work. After the first write that failed for good, such
+// as on a full disk, it is that failure: the ledger has to be opened anew.
+func (l *Ledger) Usable() error { return l.writer.usable() }
+
 // Close waits for what is being written, then closes the ledger. Requests after it fail with
 // [ErrClosed].
 func (l *Ledger) Close() error {

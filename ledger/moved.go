@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -136,7 +135,7 @@ func (l *Ledger) MoveBodies(ctx context.Context, s Shard, keys []Key) error {
 			o.err = fmt.Errorf("ledger %s: shard %s: %w", l.store, s.Name, ErrConflict)
 			return nil
 		}
-		for some := range slices.Chunk(keys, 500) {
+		for some := range slices.Chunk(keys, keysAtOnce) {
 			if err := moveOut(ctx, x, id, some); err != nil {
 				return err
 			}
@@ -147,17 +146,10 @@ func (l *Ledger) MoveBodies(ctx context.Context, s Shard, keys []Key) error {
 }
 
 func moveOut(ctx context.Context, x executor, shard int64, keys []Key) error {
-	var b strings.Builder
-	b.WriteString("UPDATE call SET shard = $1, text = '', tokens = $2 WHERE outcome = '' AND shard IS NULL AND key IN (")
 	args := []any{shard, []byte{}}
 	for i := range keys {
-		if i > 0 {
-			b.WriteString(", ")
-		}
 		args = append(args, keys[i][:])
-		b.WriteString("$" + strconv.Itoa(len(args)))
 	}
-	b.WriteString(")")
-	_, err := x.ExecContext(ctx, b.String(), args...)
+	_, err := x.ExecContext(ctx, "UPDATE call SET shard = $1, text = '', tokens = $2 WHERE outcome = '' AND shard IS NULL AND key IN ("+parameters(3, len(keys))+")", args...)
 	return err
 }

@@ -53,6 +53,18 @@ func TestMovedBodies(t *testing.T) {
 		if len(keys) != 3 || len(partly.Keys()) != 1 {
 			t.Fatalf("%d calls on record, %d of them inside; want 3 and 1", len(keys), len(partly.Keys()))
 		}
+		several, err := l.Several(ctx, append(append([]ledger.Key{{1}}, keys...), keys[0]))
+		must(t, err)
+		if len(several) != len(keys) {
+			t.Errorf("%d calls of %d, one of them asked for twice and one of no call", len(several), len(keys))
+		}
+		for i, c := range several {
+			one, _, err := l.Call(ctx, keys[i])
+			must(t, err)
+			if d := cmp.Diff(one, c, cmp.Comparer(func(a, b error) bool { return (a == nil) == (b == nil) })); d != "" {
+				t.Error(d)
+			}
+		}
 		shelf := shelf{}
 		for _, k := range keys {
 			c, found, err := l.Call(ctx, k)

@@ -49,28 +49,64 @@ type ConversationView struct {
 // are of all pairs. With truth (nil where there is none) each question is marked relevant
 // or not.
 func ViewOf(it stargate.Iteration, truth eval.Truth, limit int) IterationView {
-	v := IterationView{N: it.N, Split: it.Split, Pairs: len(it.Candidates), HeldOut: it.Log.HeldOut, Tokens: it.Log.Tokens,
-		Dropped: map[string]int{}, Redrawn: map[string]int{}}
-	eval.Count(it.Candidates, v.Dropped, v.Redrawn)
-	if n := len(it.Log.Dropped); n > 0 {
-		v.Dropped["example: "+string(stargate.TooLong)] = n
-	}
-	keys := make([]string, len(it.Candidates))
+	pairs := make([]stargate.Pair, len(it.Candidates))
 	for i, c := range it.Candidates {
-		keys[i] = c.Pair.Key()
-		v.Complete += len(c.Scored)
+		pairs[i] = c.Pair
 	}
-	responses := map[string][]stargate.Selected{}
+	selected := map[string][]stargate.Selected{}
 	for _, s := range it.Selected {
-		responses[s.Pair.Key()] = append(responses[s.Pair.Key()], s)
-		if s.Outcome != stargate.Complete {
-			v.Dropped["response: "+string(s.Outcome)]++
-		}
+		selected[s.Pair.Key()] = append(selected[s.Pair.Key()], s)
 	}
+	v := NewViewer(it.N, it.Split, pairs, truth, limit)
+	for i, c := range it.Candidates {
+		v.Add(i, c, selected[c.Pair.Key()])
+	}
+	return v.View(it)
+}
+
+// Viewer collects an [IterationView] pair by pair, so that the candidates need not be in memory
+// all at once.
+type Viewer struct {
+	view   IterationView
+	truth  eval.Truth
+	picked map[int]bool
+}
+
+// NewViewer begins to collect what [ViewOf] tells; pairs are all of the split.
+func NewViewer(n int, split string, pairs []stargate.Pair, truth eval.Truth, limit int) *Viewer {
+	keys := make([]string, len(pairs))
+	for i, p := range pairs {
+		keys[i] = p.Key()
+	}
+	v := &Viewer{view: IterationView{N: n, Split: split, Pairs: len(pairs), Dropped: map[string]int{}, Redrawn: map[string]int{}}, truth: truth, picked: map[int]bool{}}
 	for _, i := range Pick(keys, limit) {
-		v.Sample = append(v.Sample, pairView(it.Candidates[i], responses[keys[i]], truth))
+		v.picked[i] = true
 	}
 	return v
+}
+
+// Add takes what came of the split's i-th pair; pairs come in their order.
+func (v *Viewer) Add(i int, c stargate.Candidates, selected []stargate.Selected) {
+	eval.Count([]stargate.Candidates{c}, v.view.Dropped, v.view.Redrawn)
+	v.view.Complete += len(c.Scored)
+	for _, s := range selected {
+		if s.Outcome != stargate.Complete {
+			v.view.Dropped["response: "+string(s.Outcome)]++
+		}
+	}
+	if v.picked[i] {
+		v.view.Sample = append(v.view.Sample, pairView(c, selected, v.truth))
+	}
+}
+
+// View is what was collected, with what the fine-tune of the iteration told.
+func (v *Viewer) View(it stargate.Iteration) IterationView {
+	view := v.view
+	view.HeldOut, view.Tokens = it.Log.HeldOut, it.Log.Tokens
+	if n := len(it.Log.Dropped); n > 0 {
+		view.Dropped["example: "+string(stargate.TooLong)] = n
+	}
+	return view
 }
 
 // TestOf takes at most limit pairs of the test split, each with the first complete

@@ -69,40 +69,16 @@ func (s *session) stage(n int, of string) string {
 	return name
 }
 
-// publishIteration publishes the conversations of an iteration. Where the ledger has become
-// large, the texts of their calls move to the store too.
+// publishIteration seals the conversations of an iteration, which were published as its pairs
+// went by. Where the ledger has become large, the texts of their calls move to the store too.
 func (s *session) publishIteration(ctx context.Context, it *stargate.Iteration, by stargate.Questioner) error {
 	if s.store == nil {
 		return nil
 	}
-	if err := publishConversations(ctx, s.store, s.stage(it.N, "simulate"), it); err != nil {
+	if err := s.gathered[it.N].seal(ctx); err != nil || s.moved[it.N] {
 		return err
 	}
 	return s.offload(ctx, it.N, by)
-}
-
-func publishConversations(ctx context.Context, store *shard.Store, stage string, it *stargate.Iteration) error {
-	if _, err := store.Manifest(ctx, stage); !errors.Is(err, shard.ErrNotExist) {
-		return err // by an earlier session, or unreadable
-	}
-	selected := make(map[string][]stargate.Selected)
-	for _, sel := range it.Selected {
-		selected[sel.Pair.Key()] = append(selected[sel.Pair.Key()], sel)
-	}
-	var entries []shard.Entry
-	for from := 0; from < len(it.Candidates); from += pairsPerShard {
-		var rows []shard.Conversation
-		for _, c := range it.Candidates[from:min(from+pairsPerShard, len(it.Candidates))] {
-			rows = append(rows, shard.Conversations(it.N, it.Split, c, selected[c.Pair.Key()])...)
-		}
-		e, err := shard.Publish(ctx, store, stage, len(entries), rows)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, e)
-	}
-	_, err := shard.Seal[shard.Conversation](ctx, store, stage, entries)
-	return err
 }
 
 // offload moves the texts of an iteration's calls to the store, if the ledger has more calls
@@ -113,14 +89,15 @@ func (s *session) offload(ctx context.Context, n int, by stargate.Questioner) er
 	if err != nil {
 		return err
 	}
-	var calls, most int64 = 0, s.storage.BodiesAbove
-	if most == 0 {
-		most = shard.Threshold
-	}
+	calls, most := int64(0), s.storage.bodiesAbove()
 	for _, t := range totals {
 		calls += t.Made
 	}
-	if calls <= most {
+	moved, err := s.ledger.MovedCalls(ctx) // of earlier iterations
+	if err != nil {
+		return err
+	}
+	if calls-moved <= most {
 		return nil
 	}
 	in := s.input()
@@ -129,7 +106,7 @@ func (s *session) offload(ctx context.Context, n int, by stargate.Questioner) er
 	for k := 0; k*pairsPerShard < pairs; k++ {
 		recording, recorder := ledger.Recording(ctx)
 		from := k * pairsPerShard
-		if err := in.Pairs(recording, n, by, from, min(from+pairsPerShard, pairs), func(int, stargate.Candidates, []stargate.Selected) {}); err != nil {
+		if err := in.Pairs(recording, n, by, from, min(from+pairsPerShard, pairs), func(int, stargate.Candidates, []stargate.Selected) error { return nil }); err != nil {
 			return err
 		}
 		if _, err := shard.Offload(ctx, s.store, s.ledger, s.stage(n, "calls"), k, recorder.Keys()); err != nil {

@@ -79,6 +79,9 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
 	p := s.experiment.Roles.Questioner
 	switch {
+	case s.scripted != nil:
+		c.questioner = seat{model: s.scripted.Model, digest: s.scripted.Digest}
+		return nil
 	case p != nil && p.Rule != nil:
 		return errors.New("roles: questioner: a rule cannot be trained; give local (a model directory) or url (a model server)")
 	case p != nil && p.isRemote():

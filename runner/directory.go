@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,16 +68,6 @@ func (m *Manifest) identify() error {
 	d, err := digest(c)
 	m.Identity = d
 	return err
-}
-
-// digest is the SHA-256 of v as JSON.
-func digest(v any) (string, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // openDirectory makes the directory of a run, or checks that what is there is this run. It tells

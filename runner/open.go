@@ -39,14 +39,17 @@ type session struct {
 	budget     *remote.Budget
 	clock      *clock
 	notify     func(Event)
+	gathered   map[int]*gathered    // by iteration
+	moved      map[int]bool         // likewise: workers have moved the bodies of its calls
 	telemetry  *telemetry.Telemetry // nil: nobody watches
+	scripted   *Scripted            // nil: the base model is what the experiment names
 }
 
 // open makes a run ready, or one that was begun: nothing is asked of a model yet but what it
 // is and whether it scores rightly.
 // contestants are the models of an evaluation; a run has none.
 func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session, err error) {
-	s := &session{clock: startClock(), notify: o.Observe, telemetry: o.Telemetry}
+	s := &session{clock: startClock(), notify: o.Observe, telemetry: o.Telemetry, scripted: o.Scripted}
 	if o.Resolved != nil {
 		s.experiment = *o.Resolved
 		s.experiment.Algorithm.Concurrency = cmp.Or(s.experiment.Algorithm.Concurrency, stargate.Paper().Concurrency) // no part of a manifest
@@ -54,7 +57,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 		return nil, err
 	}
 	s.config = s.experiment.Algorithm
-	s.config.Seed = o.Seed
+	s.config.Seed, s.config.Concurrency = o.Seed, s.experiment.pairsAtOnce()
 	if s.prompts, err = LoadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if err = s.cast.enter(ctx, s, contestants); err != nil {
 		return nil, err
 	}
-	splits, err := digest(s.data.Splits)
+	splits, err := digestSplits(s.data.Splits)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +104,11 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 		return nil, err
 	}
 	s.models.ledger, s.models.telemetry = s.ledger, s.telemetry
-	base, err := s.models.base(&s.cast, s.experiment.Trainer)
+	base, err := s.openBase()
 	if err != nil {
 		return nil, err
 	}
-	if base.trainer == nil && base.weights == nil && len(contestants) == 0 {
+	if base.trainer == nil && base.weights == nil && base.scripted == nil && len(contestants) == 0 {
 		return nil, errNoWeights
 	}
 	s.base = stargate.NewBase(base, s.prompts)

@@ -67,12 +67,12 @@ var ErrTally = errors.New("the ledger does not hold what the shards told")
 func newPart(s *session, o Options) (*Part, error) {
 	p := &Part{session: s, options: o, opening: make(chan struct{}, 1), policies: map[Policy]stargate.Questioner{}}
 	var err error
-	if p.base, err = s.models.base(&s.cast, s.experiment.Trainer); err != nil {
+	if p.base, err = s.openBase(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	s.base = stargate.NewBase(p.base, s.prompts)
 	p.in = s.input()
-	p.in.Observe, p.in.Keep = nil, nil
+	p.in.Observe, p.in.Known, p.in.Visit, p.in.Keep = nil, nil, nil, nil
 	return p, nil
 }
 
@@ -83,11 +83,18 @@ func (p *Part) Close() error {
 	return p.session.close()
 }
 
+// Usable is nil while the part can work. Else it has to be opened anew, once what is wrong is
+// mended.
+func (p *Part) Usable() error { return p.session.ledger.Usable() }
+
 // Converse does lines 3 to 5 of Algorithm 1 for the pairs from..to-1 of iteration n's split.
 // Only these pairs are in memory.
 func (p *Part) Converse(ctx context.Context, n int, asks Policy, from, to int, progress func(pairs int)) (Tally, error) {
 	return p.once(ctx, fmt.Sprintf("shard: iteration %d, %s, pairs %d to %d", n, asks.Digest, from, to), func() (Tally, error) {
-		return p.converse(ctx, n, asks, from, to, progress, func(int, []stargate.Selected) {})
+		if !p.wholeShard(n, from, to) {
+			return p.converse(ctx, n, asks, from, to, progress, func(int, stargate.Candidates, []stargate.Selected) {})
+		}
+		return p.publishShard(ctx, n, asks, from, to, progress)
 	})
 }
 
@@ -103,7 +110,7 @@ func (p *Part) once(ctx context.Context, key string, do func() (Tally, error)) (
 	return t, p.session.ledger.Put(ctx, key, t)
 }
 
-func (p *Part) converse(ctx context.Context, n int, asks Policy, from, to int, progress func(int), keep func(i int, sel []stargate.Selected)) (t Tally, err error) {
+func (p *Part) converse(ctx context.Context, n int, asks Policy, from, to int, progress func(int), keep func(i int, best stargate.Candidates, sel []stargate.Selected)) (t Tally, err error) {
 	if most := len(p.in.Split(n).Pairs); from < 0 || from > to || to > most {
 		return t, fmt.Errorf("%w: pairs %d to %d of %d", ErrOtherRun, from, to, most)
 	}
@@ -112,13 +119,14 @@ func (p *Part) converse(ctx context.Context, n int, asks Policy, from, to int, p
 		return t, err
 	}
 	var mu sync.Mutex
-	err = p.in.Pairs(ctx, n, policy, from, to, func(i int, best stargate.Candidates, sel []stargate.Selected) {
+	err = p.in.Pairs(ctx, n, policy, from, to, func(i int, best stargate.Candidates, sel []stargate.Selected) error {
 		one := tallyOf(best, sel)
-		keep(i, sel)
+		keep(i, best, sel)
 		mu.Lock()
 		defer mu.Unlock()
 		t = t.Plus(one)
 		progress(t.Pairs)
+		return nil
 	})
 	return t, err
 }
@@ -132,27 +140,24 @@ func tallyOf(best stargate.Candidates, sel []stargate.Selected) Tally {
 	return Tally{Pairs: 1, Completed: len(best.Scored), Dropped: len(best.Dropped), Selected: len(sel), Digest: binary.LittleEndian.Uint64(sum[:8])}
 }
 
-// Train makes the policy of iteration n. It repeats the selection from the ledger, holding
-// what was selected only, and fails with [ErrTally] if that is not what the shards told.
+// Train makes the policy of iteration n from what was selected: read from the shards of
+// conversations in the store, or else gone through again from the ledger. It fails with
+// [ErrTally] if that is not what the shards told.
 func (p *Part) Train(ctx context.Context, n int, asked Policy, chosen Tally, progress func(note string)) (out Policy, err error) {
 	key := fmt.Sprintf("policy of iteration %d after %s", n, asked.Digest)
 	if found, err := p.session.ledger.Get(ctx, key, &out); err != nil || found {
 		return out, err
 	}
-	selected := make([][]stargate.Selected, len(p.in.Split(n).Pairs))
-	t, err := p.converse(ctx, n, asked, 0, len(selected), func(pairs int) { progress(fmt.Sprintf("read %d of %d pairs", pairs, len(selected))) }, func(i int, sel []stargate.Selected) { selected[i] = sel })
+	selected, err := p.selected(ctx, n, asked, chosen, progress)
 	if err != nil {
 		return out, err
-	}
-	if t != chosen {
-		return out, fmt.Errorf("%w: iteration %d: %+v, and the shards %+v", ErrTally, n, t, chosen)
 	}
 	if err := p.enter(ctx); err != nil {
 		return out, err
 	}
 	defer p.leave()
 	progress("training")
-	policy, _, _, err := p.in.Train(ctx, n, slices.Concat(selected...))
+	policy, _, _, err := p.in.Train(ctx, n, selected)
 	if err != nil {
 		return out, err
 	}
@@ -163,6 +168,24 @@ func (p *Part) Train(ctx context.Context, n int, asked Policy, chosen Tally, pro
 	p.policies[out] = policy
 	p.mu.Unlock()
 	return out, p.session.ledger.Put(ctx, key, out)
+}
+
+// selected are those of iteration n, in the split's order.
+func (p *Part) selected(ctx context.Context, n int, asked Policy, chosen Tally, progress func(note string)) ([]stargate.Selected, error) {
+	of := len(p.in.Split(n).Pairs)
+	read := func(pairs int) { progress(fmt.Sprintf("read %d of %d pairs", pairs, of)) }
+	if sel, ok, err := p.publishedSelection(ctx, n, asked, chosen, read); ok || err != nil {
+		return sel, err
+	}
+	selected := make([][]stargate.Selected, of)
+	t, err := p.converse(ctx, n, asked, 0, of, read, func(i int, _ stargate.Candidates, sel []stargate.Selected) { selected[i] = sel })
+	if err != nil {
+		return nil, err
+	}
+	if t != chosen {
+		return nil, fmt.Errorf("%w: iteration %d: %+v, and the shards %+v", ErrTally, n, t, chosen)
+	}
+	return slices.Concat(selected...), nil
 }
 
 // reference is the policy of this name that was just opened.

@@ -31,6 +31,7 @@ type Options struct {
 	Budget     remote.Limits // over that of the experiment; what was spent before counts
 	Version    string
 	Source     Source
+	Scripted   *Scripted            // plays the base model, instead of what the experiment names; nil in a run of real models
 	Observe    func(Event)          // may be nil; called from several goroutines
 	Telemetry  *telemetry.Telemetry // may be nil; changes no result
 }
@@ -128,6 +129,8 @@ func (s *session) input() stargate.Input {
 		Observe: func(e stargate.Event) {
 			s.observe(fmt.Sprintf("iteration %d: %s", e.Iteration, e.Stage), e.Done, e.Total)
 		},
+		Known: s.known,
+		Visit: s.gather,
 		Keep:  s.publishIteration,
 		Watch: s.watchPairs(),
 	}
@@ -213,34 +216,39 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 		}
 		r.Calls[plan.Trainer] = eval.Calls{Made: n, TokensIn: int(tokens), Cost: price.Cost(tokens, 0)}
 	}
-	var truth eval.Truth
-	if s.data.world != nil {
-		truth = s.data.world
-	}
 	d := report.Data{Result: r}
 	for _, it := range iterations {
-		eval.Count(it.Candidates, r.Dropped, r.Redrawn)
+		g := s.gathered[it.N]
+		add(r.Dropped, g.dropped)
+		add(r.Redrawn, g.redrawn)
 		for _, sel := range it.Selected {
 			if sel.Outcome != stargate.Complete {
 				r.Dropped["response: "+string(sel.Outcome)]++
 			}
 		}
-		d.Iterations = append(d.Iterations, report.ViewOf(it, truth, sampled))
+		d.Iterations = append(d.Iterations, g.view.View(it))
 		if n := len(it.Log.Dropped); n > 0 {
 			r.Dropped["example: "+string(stargate.TooLong)] += n
 		}
-		t := eval.Training{Model: fmt.Sprintf("m%d", it.N), Split: it.Split, Examples: it.Examples, EvalLoss: [2]float64{it.Log.EvalLossBase, it.Log.EvalLoss}, Margin: eval.Margin(it.Candidates)}
+		t := eval.Training{Model: fmt.Sprintf("m%d", it.N), Split: it.Split, Examples: it.Examples, EvalLoss: [2]float64{it.Log.EvalLossBase, it.Log.EvalLoss}, Margin: g.selection.Margin()}
 		t.Notes = s.models.notes[t.Model]
 		for _, step := range it.Log.Steps {
 			t.Loss = append(t.Loss, step.Loss)
 		}
-		t.Relevant[0], t.Relevant[1] = eval.RelevantShare(truth, it.Candidates)
-		r.Reliability = append(r.Reliability, eval.ReliabilityOf(fmt.Sprintf("m%d", it.N-1), it.Split, s.config.Seed, truth, it.Candidates, nil))
+		t.Relevant[0], t.Relevant[1] = g.selection.Relevant()
+		r.Reliability = append(r.Reliability, g.reward.Reliability())
 		r.Training = append(r.Training, t)
 	}
-	d.Test = report.TestOf(e, truth, sampled)
+	d.Test = report.TestOf(e, s.truth(), sampled)
 	d.Provenance = s.provenance()
 	return d, nil
+}
+
+// add adds counts.
+func add(to, counts map[string]int) {
+	for k, n := range counts {
+		to[k] += n
+	}
 }
 
 func (s *session) provenance() report.Provenance {

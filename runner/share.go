@@ -74,6 +74,7 @@ type JoinOptions struct {
 	Source  Source // where this machine has what the run reads, if not where the one that began it has
 	Observe func(Event)
 
+	Scripted  *Scripted            // as in [Options]
 	Telemetry *telemetry.Telemetry // may be nil; changes no result
 }
 
@@ -90,8 +91,9 @@ func Join(ctx context.Context, o JoinOptions, run, identity string) (*Part, erro
 		return nil, fmt.Errorf("run %s: %w", run, err)
 	}
 	m := shared.Manifest
+	m.Experiment.Storage.BodiesAbove = m.Storage.BodiesAbove // where things are is this machine's; when they move is the run's
 	options := Options{Resolved: &m.Experiment, Out: filepath.Join(o.Work, run), Seed: m.Seed, Workers: o.Workers, Ledger: o.Ledger, Store: o.Store,
-		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe, Telemetry: o.Telemetry}
+		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe, Scripted: o.Scripted, Telemetry: o.Telemetry}
 	s, err := open(ctx, options)
 	if err != nil {
 		return nil, err

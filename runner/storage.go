@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Storage struct {
 	// the ledger to the store; 0: [shard.Threshold].
 	BodiesAbove int64 `yaml:"bodies_above" json:"bodies_above,omitempty"`
 }
+
+func (s Storage) bodiesAbove() int64 { return cmp.Or(s.BodiesAbove, shard.Threshold) }
 
 // over puts s over t, field by field.
 func (s Storage) over(t Storage) Storage {

@@ -22,6 +22,17 @@ type base struct {
 	server  *remote.Client // nil: they are here
 	trainer *otherTrainer  // nil: the embedded one, on weights
 	models  *models
+
+	scripted *Scripted // nil: there is something to train
+}
+
+// openBase is the base model of the session.
+func (s *session) openBase() (*base, error) {
+	b, err := s.models.base(&s.cast, s.experiment.Trainer)
+	if err == nil {
+		b.scripted = s.scripted
+	}
+	return b, err
 }
 
 func (s *models) base(c *cast, t TrainerSpec) (*base, error) {
@@ -63,7 +74,7 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 	if b.trainer != nil {
 		content = append(content, b.trainer.identity)
 	}
-	key, err := digest(content)
+	key, err := digestList(content)
 	if err != nil {
 		return fail(err)
 	}
@@ -106,6 +117,9 @@ func (b *base) Tune(ctx context.Context, name string, examples []lm.Example, h l
 
 // makeTuned makes the fine-tune in dir.
 func (b *base) makeTuned(ctx context.Context, name, key, dir string, examples []lm.Example, h lm.Hyper) (tuned, error) {
+	if b.scripted != nil {
+		return b.scripted.note(name, key, dir, len(examples))
+	}
 	if b.trainer != nil {
 		return b.trainer.train(ctx, name, key, dir, examples, h)
 	}
@@ -142,6 +156,9 @@ func (b *base) trainAgain(ctx context.Context, name, dir, digest string, example
 
 // openTuned makes a fine-tuned policy ready to speak, and tells the digest of what it found.
 func (b *base) openTuned(ctx context.Context, name, dir string, done tuned) (lm.Generator, string, error) {
+	if b.scripted != nil {
+		return b.scripted.open(dir)
+	}
 	if b.trainer != nil {
 		return b.trainer.openTuned(ctx, b, name, dir, done)
 	}

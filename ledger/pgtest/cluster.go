@@ -200,3 +200,14 @@ func Exec(address string, statements ...string) (err error) {
 	}
 	return nil
 }
+
+// Int is the number that a query gives, of one row with one column.
+func Int(address, query string) (n int64, err error) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	return n, conn.QueryRow(ctx, query).Scan(&n)
+}

@@ -159,28 +159,33 @@ func Publish[T Row](ctx context.Context, s *Store, stage string, n int, rows []T
 // Inspect reads shard n of a stage, checks it and makes its entry; found is false if it is
 // not there.
 func Inspect[T Row](ctx context.Context, s *Store, stage string, n int) (e Entry, found bool, err error) {
+	_, e, found, err = Read[T](ctx, s, stage, n)
+	return e, found, err
+}
+
+// Read is [Inspect] with the rows.
+func Read[T Row](ctx context.Context, s *Store, stage string, n int) (rows []T, e Entry, found bool, err error) {
 	name, err := shardName(stage, n)
 	if err != nil {
-		return e, false, err
+		return nil, e, false, err
 	}
 	data, err := s.read(ctx, name)
 	if errors.Is(err, ErrNotExist) {
-		return e, false, nil
+		return nil, e, false, nil
 	}
 	if err != nil {
-		return e, false, err
+		return nil, e, false, err
 	}
-	var rows []T
 	for row, err := range decode[T](data) {
 		if err != nil {
-			return e, false, fmt.Errorf("shards %s: %s: %w", s.shown, name, err)
+			return nil, e, false, fmt.Errorf("shards %s: %s: %w", s.shown, name, err)
 		}
 		rows = append(rows, row)
 	}
 	if e, err = describe(name, rows, data); err != nil {
-		return e, false, err
+		return nil, e, false, err
 	}
-	return e, true, nil
+	return rows, e, true, nil
 }
 
 // load reads the bytes of a shard and compares them with its entry.

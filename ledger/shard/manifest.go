@@ -2,9 +2,12 @@ package shard
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 )
@@ -37,6 +40,16 @@ func Seal[T Row](ctx context.Context, s *Store, stage string, shards []Entry) (M
 		return m, fmt.Errorf("shards %s: seal stage %s: %w", s.shown, stage, err)
 	}
 	return m, s.publish(ctx, manifestName(stage), append(data, '\n'))
+}
+
+// Digest is a SHA-256, in hexadecimal, over the digests of all shards in order: what a stage holds,
+// byte for byte.
+func (m Manifest) Digest() string {
+	h := sha256.New()
+	for _, e := range m.Shards {
+		_, _ = io.WriteString(h, e.Name+" "+e.SHA256+"\n") // a hash does not fail
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // check tells whether the shards are all there and pairs whole across them.

@@ -26,15 +26,16 @@ func Offload(ctx context.Context, s *Store, l *ledger.Ledger, stage string, n in
 	keys = slices.Compact(keys)
 	rows := make([]Call, 0, len(keys))
 	moving := make([]ledger.Key, 0, len(keys))
-	for _, k := range keys {
-		c, found, err := l.Call(ctx, k)
-		switch {
-		case err != nil:
-			return Entry{}, err
-		case !found:
+	calls, err := l.Several(ctx, keys)
+	if err != nil {
+		return Entry{}, err
+	}
+	for i, k := range keys {
+		if i >= len(calls) || calls[i].Key != k {
 			return Entry{}, fmt.Errorf("shards %s: stage %s, shard %d: call %s is not settled: finish the pairs of the shard first", s.shown, stage, n, k)
-		case c.Err == nil:
-			rows, moving = append(rows, rowOfCall(c)), append(moving, k)
+		}
+		if calls[i].Err == nil {
+			rows, moving = append(rows, rowOfCall(calls[i])), append(moving, k)
 		}
 	}
 	if len(rows) == 0 {
