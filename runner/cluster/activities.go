@@ -22,6 +22,8 @@ type Part interface {
 	Evaluate(ctx context.Context, policies []runner.Policy, from, to int, progress func(pairs int)) (runner.Tally, error)
 	// Report makes the report.
 	Report(ctx context.Context, progress func(note string)) (runner.Reported, error)
+	// Usable is nil while the part can work. Else the next activity opens the run anew.
+	Usable() error
 	Close() error
 }
 
@@ -104,6 +106,9 @@ func (a *activities) do(ctx context.Context, run, identity string, work func(con
 	r, err := a.runs.take(ctx, run, identity)
 	if err == nil {
 		err = work(ctx, r.part, func(b Beat) { now.Store(&b) })
+		if r.part.Usable() != nil {
+			a.runs.spoil(r)
+		}
 		a.runs.leave(r)
 	}
 	return outcome(ctx, err)

@@ -66,6 +66,39 @@ func TestRuns(t *testing.T) {
 	r.mu.Unlock()
 }
 
+// A run whose ledger takes nothing any more is opened anew by the next activity, and closed when
+// the last one has left it.
+func TestSpoiledRuns(t *testing.T) {
+	var times, closed atomic.Int64
+	r := newRuns(t.Context(), func(context.Context, string, string) (Part, error) {
+		times.Add(1)
+		return closing{part{workers: new(workers)}, &closed}, nil
+	})
+	take := func() *opened {
+		o, err := r.take(t.Context(), "a", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	a, b := take(), take()
+	r.spoil(a)
+	r.leave(a)
+	c := take()
+	if c == a || times.Load() != 2 || closed.Load() != 0 {
+		t.Errorf("%d opened, %d closed, with one user left", times.Load(), closed.Load())
+	}
+	r.leave(b)
+	r.background.Wait()
+	if closed.Load() != 1 {
+		t.Errorf("%d closed, want the spoiled one", closed.Load())
+	}
+	r.leave(c)
+	if d := take(); d != c {
+		t.Error("a run that is well was opened again")
+	}
+}
+
 // What an activity tells: final failures are final, others are tried again, and one that was
 // interrupted is owed.
 func TestOutcome(t *testing.T) {

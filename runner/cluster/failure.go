@@ -9,6 +9,7 @@ import (
 
 	"stargate"
 	"stargate/ledger"
+	"stargate/ledger/shard"
 	"stargate/lm"
 	"stargate/lm/remote"
 	"stargate/runner"
@@ -39,6 +40,8 @@ var finalErrors = []struct {
 	{"ledger-corrupt", ledger.ErrCorrupt},
 	{"ledger-schema", ledger.ErrNewerSchema},
 	{"tally", runner.ErrTally},
+	{"disk-full", ledger.ErrDiskFull},
+	{"store-full", shard.ErrFull},
 }
 
 // final is the name of a final failure.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 )
 
@@ -34,6 +35,8 @@ type opened struct {
 	part  Part
 	err   error
 	users int
+
+	spoiled bool // nobody takes it any more
 }
 
 func newRuns(ctx context.Context, open Opener) *runs {
@@ -78,6 +81,17 @@ func (r *runs) unidle(o *opened) {
 	}
 }
 
+// spoil has the next activity open the run anew: a ledger that met a full disk takes nothing
+// any more. The old one is closed when nobody uses it.
+func (r *runs) spoil(o *opened) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.spoiled = true
+	if r.all[o.key] == o {
+		delete(r.all, o.key)
+	}
+}
+
 // leave gives a run back. It stays open until others have been idle for less.
 func (r *runs) leave(o *opened) {
 	r.mu.Lock()
@@ -93,6 +107,14 @@ func (r *runs) leave(o *opened) {
 	}
 	if o.err != nil { // the next activity tries again
 		delete(r.all, o.key)
+		return
+	}
+	if o.spoiled {
+		r.background.Go(func() {
+			if err := o.close(); err != nil { // that it was to be expected does not mean that nobody may know
+				slog.Warn("a run that could not go on was closed", "run", o.key, "error", err)
+			}
+		})
 		return
 	}
 	r.idle = append(r.idle, o)

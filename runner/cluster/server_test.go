@@ -56,6 +56,8 @@ func (p part) Report(ctx context.Context, _ func(string)) (runner.Reported, erro
 	return p.workers.Report(ctx, Step{})
 }
 
+func (p part) Usable() error { return nil }
+
 func (p part) Close() error { return nil }
 
 // TestServer is runs on a real server, which all of its parts share.
