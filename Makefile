@@ -1,4 +1,4 @@
-.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage axe fuzz soak slurm-test s3 deploy-check temporal-dev golden parity generate clean
+.PHONY: all check lint test race bench bench-models bench-prefix bench-fleet compat coverage axe fuzz scale soak slurm-test s3 deploy-check temporal-dev golden parity generate clean
 
 all: check test
 
@@ -47,6 +47,9 @@ axe: ## the pages against the rules of axe-core, in Chromium; needs npm
 fuzz: ## every fuzz target, a minute each
 	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 60s $$pkg || exit 1; done; done
+
+scale: ## runs of 10⁴ and 10⁵ conversations on four workers, models scripted; 10⁶ with STARGATE_SCALE=1000000 (docs/scale.md); needs Postgres and make temporal-dev
+	STARGATE_SCALE=$${STARGATE_SCALE:-10000,100000} GOMEMLIMIT=$${GOMEMLIMIT:-450MiB} go test -count=1 -timeout 6h -run TestScale -v ./internal/scale
 
 soak: ## kills at random moments, a second world: hours
 	STARGATE_SOAK=1 go test -count=1 -timeout 6h -run 'Soak' -v ./...

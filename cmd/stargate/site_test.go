@@ -35,7 +35,8 @@ type site struct {
 	user     *askedUser
 	file     string // of the experiment
 
-	move func(*exec.Cmd) error // puts the first worker on another host; may be nil
+	move  func(*exec.Cmd) error // puts the first worker on another host; may be nil
+	shard string                // pairs in a shard; "": the command's choice
 }
 
 // newSite makes a site, whose services end with the test.
@@ -234,6 +235,9 @@ func (s *site) perform(t *testing.T, name string) *performance {
 		p.mains = p.hands
 	} else {
 		p.mains = []*hand{h(run, shared, []string{"--cluster", "--patience", "10s", "--temporal", s.temporal.Address()})}
+		if s.shard != "" {
+			p.mains[0].args = append(p.mains[0].args, "--shard", s.shard)
+		}
 		at := s.link.Address()
 		if s.move != nil {
 			at = s.temporal.Address() // another host does not reach the link
