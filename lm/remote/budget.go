@@ -33,6 +33,8 @@ type Budget struct {
 	mu       sync.Mutex
 	accounts []*Account
 	freed    chan struct{} // closed and renewed when something is settled
+
+	shared // with other processes
 }
 
 // NewBudget makes a purse.
@@ -44,6 +46,7 @@ type Account struct {
 	role   string
 	price  Price
 	spent  Spend // guarded by budget.mu
+	before Spend // of that, by others and earlier
 	held   Spend // reserved by calls in flight
 	unsure int64 // calls whose usage the server did not tell
 }
@@ -101,8 +104,7 @@ func (b *Budget) Statements() []Statement {
 func (b *Budget) Cost() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, cost := b.total(func(a *Account) Spend { return a.spent })
-	return cost
+	return b.amount(func(a *Account) Spend { return a.spent }).Cost
 }
 
 func (a *Account) statement() Statement {
@@ -121,15 +123,16 @@ func (a *Account) Add(s Spend) {
 	a.budget.mu.Lock()
 	defer a.budget.mu.Unlock()
 	a.spent.add(s)
+	a.before.add(s)
 }
 
-func (b *Budget) total(of func(*Account) Spend) (tokens int64, cost float64) {
+func (b *Budget) amount(of func(*Account) Spend) (sum Amount) {
 	for _, a := range b.accounts {
 		s := of(a)
-		tokens += s.TokensIn + s.TokensOut
-		cost += a.price.Cost(s.TokensIn, s.TokensOut)
+		sum.Tokens += s.TokensIn + s.TokensOut
+		sum.Cost += a.price.Cost(s.TokensIn, s.TokensOut)
 	}
-	return tokens, cost
+	return sum
 }
 
 // Hold is a reservation for one call.
@@ -148,6 +151,9 @@ func (a *Account) Reserve(ctx context.Context, in, out int) (*Hold, error) {
 	}
 	h := &Hold{account: a, most: Spend{1, int64(in), int64(out)}}
 	b := a.budget
+	if b.pool != nil {
+		return h, b.draw(ctx, h)
+	}
 	for {
 		b.mu.Lock()
 		fits, never := b.fits(h)
@@ -159,7 +165,7 @@ func (a *Account) Reserve(ctx context.Context, in, out int) (*Hold, error) {
 		freed := b.freed
 		var err error
 		if never {
-			err = b.refuse(h)
+			err = b.refuse(h, b.limits, b.amount(func(a *Account) Spend { return a.spent }))
 		}
 		b.mu.Unlock()
 		if err != nil {
@@ -175,29 +181,31 @@ func (a *Account) Reserve(ctx context.Context, in, out int) (*Hold, error) {
 
 // fits says whether a reservation fits now, or never will.
 func (b *Budget) fits(h *Hold) (now, never bool) {
-	need := h.most.TokensIn + h.most.TokensOut
-	needCost := h.account.price.Cost(h.most.TokensIn, h.most.TokensOut)
-	over := func(tokens int64, cost float64) bool {
-		return b.limits.Tokens > 0 && need > 0 && tokens+need > b.limits.Tokens || b.limits.Cost > 0 && needCost > 0 && cost+needCost > b.limits.Cost
+	need := h.amount()
+	over := func(have Amount) bool {
+		return b.limits.Tokens > 0 && need.Tokens > 0 && have.Tokens+need.Tokens > b.limits.Tokens || b.limits.Cost > 0 && need.Cost > 0 && have.Cost+need.Cost > b.limits.Cost
 	}
-	tokens, cost := b.total(func(a *Account) Spend { s := a.spent; s.add(a.held); return s })
-	if !over(tokens, cost) {
+	if !over(b.amount(func(a *Account) Spend { s := a.spent; s.add(a.held); return s })) {
 		return true, false
 	}
-	return false, over(b.total(func(a *Account) Spend { return a.spent }))
+	return false, over(b.amount(func(a *Account) Spend { return a.spent }))
+}
+
+// amount is what h reserves.
+func (h *Hold) amount() Amount {
+	return Amount{h.most.TokensIn + h.most.TokensOut, h.account.price.Cost(h.most.TokensIn, h.most.TokensOut)}
 }
 
 // refuse says why, with the numbers.
-func (b *Budget) refuse(h *Hold) error {
-	tokens, cost := b.total(func(a *Account) Spend { return a.spent })
+func (b *Budget) refuse(h *Hold, l Limits, spent Amount) error {
 	var parts, flags []string
-	need := h.most.TokensIn + h.most.TokensOut
-	if l := b.limits.Cost; l > 0 && cost+h.account.price.Cost(h.most.TokensIn, h.most.TokensOut) > l {
-		parts = append(parts, fmt.Sprintf("%.4f of %.4f is spent and the next call of the %s may cost %.4f", cost, l, h.account.role, h.account.price.Cost(h.most.TokensIn, h.most.TokensOut)))
+	need := h.amount()
+	if l.Cost > 0 && spent.Cost+need.Cost > l.Cost {
+		parts = append(parts, fmt.Sprintf("%.4f of %.4f is spent and the next call of the %s may cost %.4f", spent.Cost, l.Cost, h.account.role, need.Cost))
 		flags = append(flags, "max_cost")
 	}
-	if l := b.limits.Tokens; l > 0 && tokens+need > l {
-		parts = append(parts, fmt.Sprintf("%d of %d tokens are spent and the next call of the %s may take %d", tokens, l, h.account.role, need))
+	if l.Tokens > 0 && spent.Tokens+need.Tokens > l.Tokens {
+		parts = append(parts, fmt.Sprintf("%d of %d tokens are spent and the next call of the %s may take %d", spent.Tokens, l.Tokens, h.account.role, need.Tokens))
 		flags = append(flags, "max_tokens")
 	}
 	return fmt.Errorf("%w: %s; everything finished is kept: raise %s and repeat the command to go on", ErrBudget, strings.Join(parts, ", and "), strings.Join(slices.Compact(flags), " and "))
@@ -227,7 +235,12 @@ func (h *Hold) end(settle func(*Account)) {
 		defer b.mu.Unlock()
 		h.account.held.sub(h.most)
 		settle(h.account)
-		close(b.freed)
-		b.freed = make(chan struct{})
+		b.wake()
 	})
+}
+
+// wake has those look again who wait.
+func (b *Budget) wake() {
+	close(b.freed)
+	b.freed = make(chan struct{})
 }
