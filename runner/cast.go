@@ -47,12 +47,12 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 	if err := c.scores(ctx, s); err != nil {
 		return err
 	}
-	if c.roleplayers, err = c.seats(ctx, s, "roles: ", "roleplayer", roles.Roleplayer); err != nil {
+	if c.roleplayers, err = c.seats(ctx, s, "roles: ", "roleplayer", roleplayers, roles.Roleplayer); err != nil {
 		return err
 	}
 	c.evaluators = c.roleplayers
 	if others := s.experiment.Evaluation.Roleplayer; len(others) > 0 {
-		if c.evaluators, err = c.seats(ctx, s, "evaluation: ", "roleplayer", others); err != nil {
+		if c.evaluators, err = c.seats(ctx, s, "evaluation: ", "roleplayer", evaluators, others); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 			return fmt.Errorf("roles: judge %d: a rule compares no responses; give local or url, or leave judge out where the truth is known: its rubric then judges", i+1)
 		}
 	}
-	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", roles.Judge); err != nil {
+	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", judges, roles.Judge); err != nil {
 		return err
 	}
 	if roles.Oracle == nil || len(s.data.WithoutGold()) == 0 {
@@ -70,9 +70,13 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 	if roles.Oracle.Rule != nil {
 		return errors.New("roles: oracle: a rule writes no gold responses; give url or local")
 	}
-	c.oracle, err = c.seat(ctx, s, "roles: oracle", *roles.Oracle)
+	if digests, left := s.reach.leaves(oracleRole, 1); left {
+		c.oracle = seat{player: *roles.Oracle, model: unreached{oracleRole}, digest: digests[0]}
+	} else if c.oracle, err = c.seat(ctx, s, "roles: oracle", *roles.Oracle); err != nil {
+		return err
+	}
 	c.oracle.role = oracleRole
-	return err
+	return nil
 }
 
 // base opens Q_BASE: a server's model, a directory, or the built-in model.
@@ -108,6 +112,10 @@ func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
 func (c *cast) scores(ctx context.Context, s *session) error {
 	p, at := s.experiment.Roles.Scorer, c.questioner
 	if p != nil {
+		if digests, left := s.reach.leaves(scorerOnly, 1); left {
+			c.scorer = scorerSeat{unreached{scorerOnly}, digests[0]}
+			return nil
+		}
 		if p.Rule != nil {
 			return errors.New("roles: scorer: a rule has no probabilities; give local or url, with the same model as the questioner")
 		}
@@ -164,12 +172,12 @@ func (c *cast) digests(e Experiment) map[string][]string {
 			}
 		}
 	}
-	note("roleplayer", e.Roles.Roleplayer, c.roleplayers)
-	note("evaluation roleplayer", e.Evaluation.Roleplayer, c.evaluators)
-	note("judge", e.Roles.Judge, c.judges)
+	note(roleplayers, e.Roles.Roleplayer, c.roleplayers)
+	note(evaluators, e.Evaluation.Roleplayer, c.evaluators)
+	note(judges, e.Roles.Judge, c.judges)
 	note(oracleRole, make([]Player, len(c.oracles())), c.oracles())
 	if e.Roles.Scorer != nil {
-		out["scorer"] = []string{c.scorer.digest}
+		out[scorerOnly] = []string{c.scorer.digest}
 	}
 	return out
 }

@@ -98,7 +98,7 @@ func TestForecastOfARunOnServers(t *testing.T) {
 	dir := t.TempDir()
 	base, weights := modelServer(t, "base", dir)
 	other, _ := modelServer(t, "other")
-	judge, _ := scriptedJudge(t)
+	judge, _, _ := scriptedJudge(t)
 	text := fmt.Sprintf(serversFile, base, other, judge, weights)
 	text = strings.NewReplacer("tasks: 2, personas: 2", "tasks: 4, personas: 3", "samples: 2", "samples: 3", ", {name: m0 itself}", "", "  credit: true", "  credit: true\n  rate_tasks: true\n  orders: both", "epochs: 1,", "epochs: 4, batch_size: 4,", "{url: \""+other, "{price: {input: 1, output: 1}, url: \""+other).Replace(text)
 	file := filepath.Join(dir, "servers.yaml")

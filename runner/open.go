@@ -36,6 +36,7 @@ type session struct {
 	evaluator  stargate.Roleplayer // the Roleplayer of the evaluation
 	shared     bool                // the ledger is also that of other runs
 	cast       cast
+	reach      reach // which of it are opened
 	budget     *remote.Budget
 	clock      *clock
 	notify     func(Event)
@@ -49,7 +50,7 @@ type session struct {
 // is and whether it scores rightly.
 // contestants are the models of an evaluation; a run has none.
 func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session, err error) {
-	s := &session{clock: startClock(), notify: o.Observe, telemetry: o.Telemetry, scripted: o.Scripted}
+	s := &session{clock: startClock(), notify: o.Observe, telemetry: o.Telemetry, scripted: o.Scripted, reach: o.reach}
 	if o.Resolved != nil {
 		s.experiment = *o.Resolved
 		s.experiment.Algorithm.Concurrency = cmp.Or(s.experiment.Algorithm.Concurrency, stargate.Paper().Concurrency) // no part of a manifest
@@ -101,6 +102,9 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 		return nil, err
 	}
 	if err = s.countSpent(ctx); err != nil {
+		return nil, err
+	}
+	if err = s.shareBudget(ctx, o); err != nil {
 		return nil, err
 	}
 	s.models.ledger, s.models.telemetry = s.ledger, s.telemetry
@@ -156,21 +160,34 @@ func (s *session) openLedger(share string) (err error) {
 // play, and of the trainer.
 func (s *session) countSpent(ctx context.Context) error {
 	prices := s.prices()
+	err := s.eachSpent(ctx, func(role string, spent remote.Spend) {
+		if price, ok := prices[role]; ok {
+			s.budget.Account(role, price).Add(spent)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if price, ok := prices[plan.Sampled]; ok {
+		s.models.samples = s.budget.Account(plan.Sampled, price)
+	}
+	if price, ok := prices[plan.Trainer]; ok {
+		s.models.wages = s.budget.Account(plan.Trainer, price)
+		return s.eachWage(ctx, s.models.wages.Add)
+	}
+	return nil
+}
+
+// eachSpent visits what the ledger holds of this run's calls, by role.
+func (s *session) eachSpent(ctx context.Context, visit func(role string, spent remote.Spend)) error {
 	totals, err := s.ledger.Totals(ctx)
 	if err != nil {
 		return err
 	}
 	for _, t := range totals {
-		role, own := s.ownRole(t.Role)
-		if !own {
-			continue
-		}
-		if price, ok := prices[role]; ok {
-			s.budget.Account(role, price).Add(remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
+		if role, own := s.ownRole(t.Role); own {
+			visit(role, remote.Spend{Calls: t.Made, TokensIn: t.TokensIn, TokensOut: t.TokensOut})
 		}
 	}
-	if price, ok := prices[plan.Sampled]; ok {
-		s.models.samples = s.budget.Account(plan.Sampled, price)
-	}
-	return s.countPaid(ctx, prices)
+	return nil
 }

@@ -104,7 +104,8 @@ func (p *Part) once(ctx context.Context, key string, do func() (Tally, error)) (
 	if err != nil || found {
 		return t, err
 	}
-	if t, err = do(); err != nil {
+	t, err = do()
+	if err = errors.Join(err, p.session.giveBack(ctx)); err != nil { // others may need it
 		return t, err
 	}
 	return t, p.session.ledger.Put(ctx, key, t)

@@ -122,16 +122,11 @@ func (p *purse) Pay(ctx context.Context, tokens int) error {
 	return nil
 }
 
-// countPaid puts what earlier sessions paid to the trainer on its account.
-func (s *session) countPaid(ctx context.Context, prices map[string]remote.Price) error {
-	price, ok := prices[plan.Trainer]
-	if !ok {
-		return nil
-	}
-	s.models.wages = s.budget.Account(plan.Trainer, price)
+// eachWage visits what the trainer of this run was paid.
+func (s *session) eachWage(ctx context.Context, visit func(remote.Spend)) error {
 	return eachPayment(ctx, s.ledger.Reader, "", func(p payment) {
 		if _, own := s.ownRole(p.Role); own {
-			s.models.wages.Add(remote.Spend{Calls: 1, TokensIn: int64(p.Tokens)})
+			visit(remote.Spend{Calls: 1, TokensIn: int64(p.Tokens)})
 		}
 	})
 }

@@ -125,18 +125,25 @@ func placed(role, name string, err error) error {
 }
 
 // seats opens the players of a role; none means the base model. where is the part of the
-// experiment file that names them.
-func (c *cast) seats(ctx context.Context, s *session, where, role string, players []Player) ([]seat, error) {
+// experiment file that names them, inManifest the role's name there: players that this process
+// does not reach are known by the digests of the manifest.
+func (c *cast) seats(ctx context.Context, s *session, where, role, inManifest string, players []Player) ([]seat, error) {
 	if len(players) == 0 {
 		at, err := c.seat(ctx, s, where+role, Player{})
 		at.role = role
 		return []seat{at}, err
 	}
+	digests, left := s.reach.leaves(inManifest, len(players))
 	var out []seat
 	for i, p := range players {
-		at, err := c.seat(ctx, s, fmt.Sprintf("%s%s %d", where, role, i+1), p)
-		if err != nil {
-			return nil, err
+		at := seat{player: p, model: unreached{inManifest}}
+		if left {
+			at.digest = digests[i]
+		} else {
+			var err error
+			if at, err = c.seat(ctx, s, fmt.Sprintf("%s%s %d", where, role, i+1), p); err != nil {
+				return nil, err
+			}
 		}
 		if at.role = role; len(players) > 1 {
 			at.role = fmt.Sprintf("%s (%s)", role, at.name(i))

@@ -34,6 +34,9 @@ type Options struct {
 	Scripted   *Scripted            // plays the base model, instead of what the experiment names; nil in a run of real models
 	Observe    func(Event)          // may be nil; called from several goroutines
 	Telemetry  *telemetry.Telemetry // may be nil; changes no result
+
+	joined bool // the run was begun by somebody else, whose limits count
+	reach  reach
 }
 
 // Event tells how far a run is.
@@ -173,8 +176,11 @@ func (s *session) observe(stage string, done, total int) {
 // close ends the session. An error says what may not have been kept.
 func (s *session) close() (err error) {
 	if s.ledger != nil {
+		if e := s.giveBack(context.Background()); e != nil {
+			err = fmt.Errorf("give back what was not spent: %w", e)
+		}
 		if e := s.ledger.Close(); e != nil {
-			err = fmt.Errorf("close the ledger: %w", e)
+			err = errors.Join(err, fmt.Errorf("close the ledger: %w", e))
 		}
 	}
 	if s.store != nil {

@@ -22,7 +22,7 @@ import (
 
 // scriptedJudge is an OpenAI-compatible server that prefers the longer of two responses, finds
 // every task general, and counts the comparisons that it was paid for.
-func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64) {
+func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64, stop func()) {
 	t.Helper()
 	paid = new(atomic.Int64)
 	mux := http.NewServeMux()
@@ -58,7 +58,7 @@ func scriptedJudge(t *testing.T) (url string, paid *atomic.Int64) {
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
-	return s.URL, paid
+	return s.URL, paid, s.Close
 }
 
 // nanoIn is the built-in model, opened from a directory of its own.
@@ -117,7 +117,7 @@ func TestRunOnServers(t *testing.T) {
 	dir := t.TempDir()
 	base, weights := modelServer(t, "base", dir)
 	other, _ := modelServer(t, "other")
-	judge, paid := scriptedJudge(t)
+	judge, paid, _ := scriptedJudge(t)
 	file := filepath.Join(dir, "servers.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, serversFile, base, other, judge, weights), 0o644); err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestRunOnServers(t *testing.T) {
 
 // A server that cannot score is refused before anything is asked of it.
 func TestRunRefusesAScorerThatCannotScore(t *testing.T) {
-	judge, paid := scriptedJudge(t)
+	judge, paid, _ := scriptedJudge(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "x.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, serversFile, judge, judge, judge, dir), 0o644); err != nil {

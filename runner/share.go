@@ -76,6 +76,10 @@ type JoinOptions struct {
 
 	Scripted  *Scripted            // as in [Options]
 	Telemetry *telemetry.Telemetry // may be nil; changes no result
+
+	// Duties are what this process does: it opens the models that these ask, and need not reach
+	// others. None are all.
+	Duties []Duty
 }
 
 // Join opens a run of this name that was begun with [Share]. It fails with [ErrOtherRun] if
@@ -93,7 +97,8 @@ func Join(ctx context.Context, o JoinOptions, run, identity string) (*Part, erro
 	m := shared.Manifest
 	m.Experiment.Storage.BodiesAbove = m.Storage.BodiesAbove // where things are is this machine's; when they move is the run's
 	options := Options{Resolved: &m.Experiment, Out: filepath.Join(o.Work, run), Seed: m.Seed, Workers: o.Workers, Ledger: o.Ledger, Store: o.Store,
-		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe, Scripted: o.Scripted, Telemetry: o.Telemetry}
+		Budget: shared.Budget, Version: m.Version, Source: o.Source.over(m.Source), Observe: o.Observe, Scripted: o.Scripted, Telemetry: o.Telemetry,
+		joined: true, reach: reachOf(o.Duties, m)}
 	s, err := open(ctx, options)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,11 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 			if o.Deployment != "" && o.Build == "" {
 				o.Build = buildVersion()
 			}
+			for _, r := range o.Roles {
+				if r != cluster.RoleFlow {
+					join.Duties = append(join.Duties, runner.Duty(r)) // the same words
+				}
+			}
 			o.Open = func(ctx context.Context, run, identity string) (cluster.Part, error) {
 				return runner.Join(ctx, join, run, identity)
 			}
