@@ -212,31 +212,6 @@ func (r *Reader) Calls(ctx context.Context, f Filter, visit func(Call) error) er
 	})
 }
 
-// Find is the settled call of this key, under the role that asked first; found is false where
-// there is none.
-func (r *Reader) Find(ctx context.Context, key Key) (c Call, found bool, err error) {
-	const query = "SELECT s.role, s.model, s.kind, " + rowColumns + " FROM call c JOIN source s ON s.id = c.source WHERE c.key = $1"
-	c.Key = key
-	var stored row
-	err = r.store.patiently(ctx, func(ctx context.Context) (err error) {
-		stored, err = scanCall(r.store, r.points.QueryRowContext(ctx, query, key[:]), &c.Role, &c.Model, &c.Kind)
-		return err
-	})
-	switch {
-	case isNone(err):
-		return Call{}, false, nil
-	case err != nil:
-		return Call{}, false, explain(r.store, "look up call "+key.String(), err)
-	}
-	if stored, err = r.bodied(ctx, key, stored); err != nil {
-		return Call{}, false, err
-	}
-	if err := c.fill(stored); err != nil {
-		return Call{}, false, fmt.Errorf("ledger %s: %w", r.store, err)
-	}
-	return c, true, nil
-}
-
 // Get decodes the document of key into v and says whether there is one.
 func (r *Reader) Get(ctx context.Context, key string, v any) (found bool, err error) {
 	var body string

@@ -66,7 +66,7 @@ func TestSpansOfCalls(t *testing.T) {
 	})
 }
 
-func TestFind(t *testing.T) {
+func TestCallByKey(t *testing.T) {
 	ledger.EachStore(t, func(t *testing.T, fresh func() string) {
 		l := open(t, fresh())
 		_, err := l.Generator("questioner", "w", new(model)).Generate(t.Context(), ask("a"), lm.Sampling{})
@@ -76,11 +76,11 @@ func TestFind(t *testing.T) {
 		if err != nil || read != key {
 			t.Fatal(read, err)
 		}
-		c, found, err := l.Find(t.Context(), key)
+		c, found, err := l.Call(t.Context(), key)
 		if err != nil || !found || c.Role != "questioner" || c.Kind != ledger.Generate || c.Key != key || c.Completion.Text == "" {
 			t.Errorf("%+v, %v, %v", c, found, err)
 		}
-		if _, found, err := l.Find(t.Context(), ledger.Key{}); found || err != nil {
+		if _, found, err := l.Call(t.Context(), ledger.Key{}); found || err != nil {
 			t.Errorf("a call that is not there: %v, %v", found, err)
 		}
 	})

@@ -33,7 +33,7 @@ set, and the sampler took it) names its traces and spans here, attempts that fai
 				return err
 			}
 			defer func() { err = errors.Join(err, r.Close()) }()
-			call, found, err := r.Find(c.Context(), key)
+			call, found, err := r.Call(c.Context(), key)
 			if err != nil {
 				return err
 			}
