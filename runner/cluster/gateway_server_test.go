@@ -137,7 +137,13 @@ func TestGateway(t *testing.T) {
 			return nil
 		}
 		joined(t, p, at, plan, WorkerOptions{})
-		through(t, controlled(t, at), plan)
+		control := controlled(t, at)
+		through(t, control, plan)
+		keyed.SetAPIKey("third")
+		defer keyed.SetAPIKey("second")
+		if err := control.Cancel(t.Context(), plan.Run); !errors.Is(err, ErrRefused) {
+			t.Errorf("with a key that has run out: %v", err)
+		}
 	})
 	t.Run("refusals", func(t *testing.T) { refusals(t, server, mutual, keyed) })
 	t.Run("variables", func(t *testing.T) {
@@ -178,7 +184,7 @@ func through(t *testing.T, c *Control, plan Plan) {
 
 // refusals are what people get wrong, and what they are told.
 func refusals(t *testing.T, server *temporaltest.Server, mutual, keyed *temporaltest.Gateway) {
-	wrong := write(t, "wrong", "third")
+	wrong := write(t, "wrong", "fourth")
 	for name, c := range map[string]struct {
 		at   Connection
 		is   error

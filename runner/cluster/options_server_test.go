@@ -119,6 +119,7 @@ func checkpoints(t *testing.T, server *temporaltest.Server) {
 	if err := control.Start(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
+	comesTo(t, control, plan.Run, noted("start stargate worker --pool checkpoints --roles flow"))
 	joined(t, first, at, plan, WorkerOptions{Roles: []Role{RoleFlow, RoleTrain, RoleEvaluate, RoleReport}})
 	// A worker that has no checkpoint gets nothing to do.
 	joined(t, part{workers: &workers{shard: func(context.Context, Shard) error { return errors.New("it has no checkpoint") }}}, at, plan, WorkerOptions{Roles: []Role{RoleConverse}})

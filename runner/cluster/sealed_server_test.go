@@ -148,6 +148,10 @@ func wrongShards(t *testing.T, right, wrong Connection) {
 			t.Errorf("%s without the keys: %v", name, err)
 		}
 	}
+	// What a program says to the run that does not ask whether it can be read is dropped.
+	if err := blind.client.SignalWorkflow(t.Context(), WorkflowID(plan.Run), "", signalPause, true); err != nil {
+		t.Fatal(err)
+	}
 	end()
 	// Its failures are read by who has the keys.
 	held := make(chan struct{})

@@ -47,7 +47,7 @@ func (c *Control) silence(ctx context.Context, d description, err error) string 
 	}
 	switch {
 	case versioned == "":
-		return fmt.Sprintf("no worker takes workflows from the queue %s, so that the stages are not known: start stargate worker with the role %q", d.queue, RoleFlow)
+		return fmt.Sprintf("no worker takes work from the queue %s, so that the stages are not known: start %s", d.queue, command(d.queue))
 	case q.GetVersioningInfo().GetCurrentDeploymentVersion() == nil:
 		return fmt.Sprintf("%s; a worker of deployment %s, but no build is current: start it with --current, or see temporal worker deployment set-current-version", note, versioned)
 	}
@@ -61,16 +61,26 @@ func (c *Control) deserted(ctx context.Context, queue string) string {
 	if err != nil || len(q.GetPollers()) > 0 {
 		return ""
 	}
-	command := "stargate worker"
+	return fmt.Sprintf("no worker takes work from the queue %s: start %s, with the experiment and model of the run", queue, command(queue))
+}
+
+// command is what starts a worker that takes from a queue.
+func command(queue string) string {
 	at, checkpoint, pinned := strings.Cut(queue, "@")
-	if parts := strings.Split(at, "/"); len(parts) >= 3 {
-		if pool := strings.Join(parts[:len(parts)-2], "/"); pool != DefaultPool {
-			command += " --pool " + pool
-		}
-		command += " --roles " + parts[len(parts)-2]
+	parts := strings.Split(at, "/") // a pool may have slashes in its name; a role has none, nor a digest
+	last := len(parts) - 1
+	if parts[last] != string(RoleFlow) {
+		last--
+	}
+	if last < 1 {
+		return "stargate worker"
+	}
+	flags := " --roles " + parts[last]
+	if pool := strings.Join(parts[:last], "/"); pool != DefaultPool {
+		flags = " --pool " + pool + flags
 	}
 	if pinned {
-		command += " --checkpoint " + checkpoint
+		flags += " --checkpoint " + checkpoint
 	}
-	return fmt.Sprintf("no worker takes work from the queue %s: start %s, with the experiment and model of the run", queue, command)
+	return "stargate worker" + flags
 }

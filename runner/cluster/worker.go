@@ -133,6 +133,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	var err error
 	for _, p := range w.all {
 		if err = p.Start(); err != nil {
+			if told := refusal(err); told != nil {
+				err = told
+			}
 			err = fmt.Errorf("worker: %w", err)
 			break
 		}
