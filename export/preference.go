@@ -117,17 +117,9 @@ func writePreferences(ctx context.Context, f PreferenceFormat, t *local.Text, sr
 	}
 	defer out.discard()
 	w := bufio.NewWriterSize(out.file, 1<<16)
-	keys := keySet{}
-	for p, err := range src {
+	for p, err := range counted(ctx, src, &s, "preference", func(p Preference) string { return p.Key }) {
 		if err != nil {
 			return s, err
-		}
-		if err := ctx.Err(); err != nil {
-			return s, err
-		}
-		s.Examples++
-		if first, used := keys.add(p.Key, s.Examples); used {
-			return s, fmt.Errorf("preference %d, %q: %w, by preference %d", s.Examples, p.Key, ErrDuplicate, first)
 		}
 		r, err := f.row(j, p)
 		if err != nil {

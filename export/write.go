@@ -65,17 +65,9 @@ func write(ctx context.Context, f Format, t *local.Text, src Source, path string
 	}
 	defer out.discard()
 	sink := sinkOf(f, out.file)
-	keys := keySet{}
-	for e, err := range src {
+	for e, err := range counted(ctx, src, &s, "example", func(e Example) string { return e.Key }) {
 		if err != nil {
 			return s, err
-		}
-		if err := ctx.Err(); err != nil {
-			return s, err
-		}
-		s.Examples++
-		if first, used := keys.add(e.Key, s.Examples); used {
-			return s, fmt.Errorf("example %d, %q: %w, by example %d", s.Examples, e.Key, ErrDuplicate, first)
 		}
 		if err := j.made(e); err != nil {
 			return s, fmt.Errorf("example %q: %w", e.Key, err)
@@ -119,6 +111,28 @@ func write(ctx context.Context, f Format, t *local.Text, src Source, path string
 		}
 	}
 	return s, out.publish()
+}
+
+// counted goes through src, which holds what, counts it in s, and ends at a key that was used
+// before, or with ctx.
+func counted[T any](ctx context.Context, src iter.Seq2[T, error], s *Summary, what string, key func(T) string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		keys := keySet{}
+		for one, err := range src {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				s.Examples++
+				if first, used := keys.add(key(one), s.Examples); used {
+					err = fmt.Errorf("%s %d, %q: %w, by %s %d", what, s.Examples, key(one), ErrDuplicate, what, first)
+				}
+			}
+			if !yield(one, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // ErrOtherTokenizer: examples were made with another tokenizer or chat template.

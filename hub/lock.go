@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // lock waits until no other pull, of this program or of the Hub's Python client, writes the
@@ -15,18 +17,16 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func() err
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o664)
-	if err != nil {
-		return nil, err
-	}
+	// On Unix flock(2), on Windows the first byte: what Python's filelock takes.
+	file := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o664))
 	began, told := time.Now(), false
 	for {
-		ok, err := tryLock(f)
+		ok, err := file.TryLock()
 		if err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, errors.Join(err, file.Close())
 		}
 		if ok {
-			return func() error { return errors.Join(unlockFile(f), f.Close()) }, nil
+			return file.Close, nil
 		}
 		if !told && time.Since(began) > time.Second {
 			told = true
@@ -34,7 +34,7 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func() err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), f.Close())
+			return nil, errors.Join(context.Cause(ctx), file.Close())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

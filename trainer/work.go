@@ -7,13 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/gofrs/flock"
 )
 
 // Work is a job's work directory, held by this process until Close.
 type Work struct {
 	Dir  string
 	job  Job
-	lock *os.File
+	lock *flock.Flock
 }
 
 // The files that every trainer's work directory has; a trainer adds its own.
@@ -50,10 +52,8 @@ func OpenWork(j Job, settings any) (*Work, error) {
 		return nil, fmt.Errorf("work directory: %w", err)
 	}
 	w := &Work{Dir: dir, job: j}
-	if w.lock, err = os.OpenFile(w.Path(lockFile), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return nil, fmt.Errorf("work directory: %w", err)
-	}
-	switch free, err := tryLock(w.lock); {
+	w.lock = flock.New(w.Path(lockFile)) // it ends with the process, however that ends
+	switch free, err := w.lock.TryLock(); {
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("work directory: %w", err), w.Close())
 	case !free:

@@ -70,34 +70,12 @@ func (s *Server) messageBatch(j *job) map[string]any {
 	return b
 }
 
-func (s *Server) statusMessages(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	j := s.find(r.PathValue("id"))
-	if j == nil {
-		s.mu.Unlock()
-		http.NotFound(w, r)
-		return
-	}
-	j.polls++
-	b := s.messageBatch(j)
-	s.mu.Unlock()
-	if s.OnStatus != nil && !s.OnStatus() {
-		panic(http.ErrAbortHandler)
-	}
-	write(w, b)
-}
+func (s *Server) statusMessages(w http.ResponseWriter, r *http.Request) { s.poll(w, r, s.messageBatch) }
 
 func (s *Server) listMessages(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lists++
-	data := []any{}
-	for i := len(s.jobs) - 1; i >= 0; i-- {
-		j := s.jobs[i]
-		if j.listed++; j.listed > s.Hide && j.anthropic {
-			data = append(data, s.messageBatch(j))
-		}
-	}
+	data := s.listed(true, s.messageBatch)
 	write(w, map[string]any{"data": data, "has_more": false})
 }
 

@@ -293,7 +293,10 @@ func (s *Server) find(id string) *job {
 	return nil
 }
 
-func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+func (s *Server) status(w http.ResponseWriter, r *http.Request) { s.poll(w, r, s.batch) }
+
+// poll answers how far a batch is, as shown says it.
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, shown func(*job) map[string]any) {
 	s.mu.Lock()
 	j := s.find(r.PathValue("id"))
 	if j == nil {
@@ -302,7 +305,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	j.polls++
-	b := s.batch(j)
+	b := shown(j)
 	s.mu.Unlock()
 	if s.OnStatus != nil && !s.OnStatus() {
 		panic(http.ErrAbortHandler)
@@ -310,17 +313,23 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	write(w, b)
 }
 
-func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// listed are the batches of one API, newest first, as shown says them. Call it with mu held.
+func (s *Server) listed(anthropic bool, shown func(*job) map[string]any) []any {
 	s.lists++
 	data := []any{}
 	for i := len(s.jobs) - 1; i >= 0; i-- {
 		j := s.jobs[i]
-		if j.listed++; j.listed > s.Hide && !j.anthropic {
-			data = append(data, s.batch(j))
+		if j.listed++; j.listed > s.Hide && j.anthropic == anthropic {
+			data = append(data, shown(j))
 		}
 	}
+	return data
+}
+
+func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data := s.listed(false, s.batch)
 	write(w, map[string]any{"object": "list", "data": data, "has_more": false})
 }
 
