@@ -71,7 +71,7 @@ func promptLogProbs(ids []int32, k int) json.RawMessage {
 	for _, id := range ids[1:] {
 		text, err := decode(nil, id)
 		if err != nil {
-			text = nil // refused before: prompts are checked
+			text = []byte("tok") // of another vocabulary
 		}
 		lp := math.Round(logProb(prefix, id)*1e6) / 1e6
 		out = append(out, `,{"`...)

@@ -7,6 +7,7 @@ func (o *Options) Flags(f *flag.FlagSet) {
 	f.StringVar(&o.Model, "model", o.Model, "the model's name; none: every name will do")
 	f.StringVar(&o.Key, "key", o.Key, "API key that clients have to send")
 	f.Float64Var(&o.Scale, "scale", max(1, o.Scale), "how many times as fast as the clock the server's time runs")
+	f.BoolVar(&o.Foreign, "foreign", o.Foreign, "take token ids of any vocabulary")
 	f.Float64Var(&o.Lengths.Median, "median", max(1, o.Lengths.Median), "median of completion tokens")
 	f.Float64Var(&o.Lengths.Sigma, "sigma", o.Lengths.Sigma, "deviation of the logarithm of completion tokens")
 	f.Float64Var(&o.Network.Median, "network", o.Network.Median, "median delay of the network in milliseconds of the server's time")

@@ -162,7 +162,7 @@ func (s *Server) choices(q *request) ([]*choice, uint64, error) {
 				fmt.Sprintf("This model's maximum context length is %d tokens. However, you requested %d tokens (%d in the prompt, %d in the completion).", s.opts.Hardware.Context, len(prompt)+want, len(prompt), want)}
 		}
 		last, err := lastMessage(prompt)
-		if err != nil {
+		if err != nil && !s.opts.Foreign {
 			return nil, 0, invalid("%v", err)
 		}
 		h := draw

@@ -24,6 +24,7 @@ type Options struct {
 	Faults   Faults
 	Key      string  // wanted as Authorization: Bearer; "": none
 	Scale    float64 // how many times as fast as the clock the server's time runs; 0: once
+	Foreign  bool    // token ids of any vocabulary are taken, for clients with a tokenizer of their own
 }
 
 // Server is an [http.Handler]. The zero value is not usable: see [New].

@@ -36,6 +36,9 @@ type encoding struct {
 	ids   []int32
 	ends  []int // nil: not wanted
 	later bool  // the piece is not the beginning of the text
+
+	symbols []int32 // used again by offsets
+	sizes   []int
 }
 
 // text encodes the added tokens in p, and what is between them normalized and cut into words.
@@ -104,9 +107,9 @@ func (e *encoding) word(p piece) {
 
 // offsets tells the ends of a word's tokens: each is made of as many symbols as it is wide.
 func (e *encoding) offsets(p piece, parts []int32) {
-	var sizes []int
-	e.t.symbols.of(p.text, nil, &sizes)
-	at := 0
+	e.sizes = e.sizes[:0]
+	e.symbols = e.t.symbols.of(p.text, e.symbols[:0], &e.sizes)
+	sizes, at := e.sizes, 0
 	for i, id := range parts {
 		n := min(e.t.widths[id], len(sizes))
 		for _, size := range sizes[:n] {

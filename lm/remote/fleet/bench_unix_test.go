@@ -7,9 +7,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -22,10 +24,11 @@ import (
 	"stargate/lm"
 	"stargate/lm/remote"
 	"stargate/lm/remote/fleet"
+	"stargate/nano"
 )
 
 // instant is a server that takes no time: what is left is the cost of calls.
-const instant = "-scale 100000 -network 0 -batch 256 -queue 100000 -median 60 -sigma 0.6"
+const instant = "-foreign -scale 100000 -network 0 -batch 256 -queue 100000 -median 60 -sigma 0.6"
 
 func single(t testing.TB, address string) *fleet.Fleet {
 	t.Helper()
@@ -37,13 +40,34 @@ func single(t testing.TB, address string) *fleet.Fleet {
 	return f
 }
 
-func client(t testing.TB, f *fleet.Fleet, address string) *remote.Client {
+// client is a driver of the server; tokenizer is a directory, or "" for the server's own.
+func client(t testing.TB, f *fleet.Fleet, address, tokenizer string) *remote.Client {
 	t.Helper()
-	c, err := remote.Open(context.Background(), remote.Role{URL: address, Model: "sim"}, remote.Options{Transport: f})
+	c, err := remote.Open(context.Background(), remote.Role{URL: address, Model: "sim", Tokenizer: tokenizer}, remote.Options{Transport: f})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// tokenizer is a directory with the built-in model's.
+func tokenizer(t testing.TB) string {
+	t.Helper()
+	files, err := nano.ModelFS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"} {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // chat is what a Questioner sees in its second turn.
@@ -63,8 +87,16 @@ func BenchmarkCall(b *testing.B) {
 	address := process(b, instant)
 	plain := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	f := single(b, address)
-	c := client(b, f, address)
+	c := client(b, f, address, "")
+	own := client(b, f, address, tokenizer(b))
 	gold := strings.Repeat("First buy some bread, then ask who can sing. ", 20)
+	for name, c := range map[string]*remote.Client{"the server's tokenizer": c, "the directory's": own} {
+		lp, err := c.LogProb(context.Background(), chat(0), gold)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Logf("the gold has %d tokens by %s", len(lp.Tokens), name)
+	}
 	for _, bm := range []struct {
 		name string
 		call func(i int) error
@@ -90,9 +122,14 @@ func BenchmarkCall(b *testing.B) {
 			_, err := c.LogProb(context.Background(), chat(i), gold)
 			return err
 		}},
+		{"logprob-tokenizer", func(i int) error {
+			_, err := own.LogProb(context.Background(), chat(i), gold)
+			return err
+		}},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			b.ReportAllocs()
+			before := f.Stats().Calls
 			const round = 500
 			least, all := math.Inf(1), processorTime(b)
 			b.ResetTimer()
@@ -118,6 +155,7 @@ func BenchmarkCall(b *testing.B) {
 			}
 			b.ReportMetric(float64((processorTime(b)-all).Microseconds())/float64(b.N), "cpu-µs/call")
 			b.ReportMetric(least, "cpu-µs/call-least")
+			b.ReportMetric(float64(f.Stats().Calls-before)/float64(b.N), "requests/call")
 		})
 	}
 }

@@ -35,7 +35,7 @@ func BenchmarkStargateServe(b *testing.B) {
 	hs := httptest.NewServer(serve.New(m, serve.Options{Name: "sim"}))
 	defer hs.Close()
 	f := single(b, hs.URL)
-	c := client(b, f, hs.URL)
+	c := client(b, f, hs.URL, "")
 	const requests, callers = 320, 64
 	ask := func(model lm.Generator, round, i int) (string, error) {
 		chat := lm.Chat{{Role: lm.User, Content: fmt.Sprintf("My name is Ada %d %d. %s", round, i/10, strings.Repeat("Help me plan a party. ", 4))}}
