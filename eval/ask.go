@@ -62,6 +62,13 @@ func (in Input) eachPair(ctx context.Context, stage string, do func(ctx context.
 	})
 }
 
+// inTurn is for stages in which a pair makes one call after the other: as many pairs are under
+// way as make the calls of a simulation, where all samples of a pair talk at once.
+func (in Input) inTurn() Input {
+	in.Config.Concurrency *= in.Config.Samples
+	return in
+}
+
 // converse has a model talk about a pair, and scores what was said.
 func (in Input) converse(ctx context.Context, m Model, p stargate.Pair) (stargate.Candidates, error) {
 	sims, err := stargate.Simulate(ctx, in.Config, Scope, m.Policy, in.Roleplayer, p)
@@ -73,6 +80,7 @@ func (in Input) converse(ctx context.Context, m Model, p stargate.Pair) (stargat
 
 // measure does everything that is measured pair by pair on the conversations.
 func (e *Evaluation) measure(ctx context.Context, in Input) error {
+	in = in.inTurn()
 	for _, step := range []func(context.Context, Input) error{e.gold, e.optimum, e.wins, e.baselines, e.credit, e.whenToAsk} {
 		if err := step(ctx, in); err != nil {
 			return err

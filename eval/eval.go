@@ -102,7 +102,7 @@ func Run(ctx context.Context, in Input) (*Evaluation, error) {
 	}
 	e.questions(in)
 	e.checks(in)
-	if err := e.taskKinds(ctx, in); err != nil {
+	if err := e.taskKinds(ctx, in.inTurn()); err != nil {
 		return nil, err
 	}
 	e.record(in)

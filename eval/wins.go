@@ -203,5 +203,5 @@ func (e *Evaluation) audit(in Input) {
 
 // resampling names the draws of one bootstrap.
 func (in Input) resampling(names ...any) stats.Resampling {
-	return stats.Resampling{Resamples: in.Resamples, Seed: stargate.Seed(in.Config.Seed, append([]any{"bootstrap"}, names...)...), Workers: in.Config.Concurrency}
+	return stats.Resampling{Resamples: in.Resamples, Seed: stargate.Seed(in.Config.Seed, append([]any{"bootstrap"}, names...)...)}
 }
