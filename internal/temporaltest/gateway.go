@@ -18,6 +18,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,9 +36,10 @@ type Gateway struct {
 	address string
 	refuses func(method string) (status, message string)
 
-	mu     sync.Mutex
-	apiKey string
-	passed int
+	mu      sync.Mutex
+	apiKeys []string // none = everybody passes
+	passed  int
+	open    map[net.Conn]bool
 }
 
 // Pair are the files of a certificate and its key.
@@ -59,7 +62,10 @@ func NewGateway(tb testing.TB, target string, o GatewayOptions) *Gateway {
 	own, other := newAuthority(tb), newAuthority(tb)
 	server := own.issue(tb, "gateway", x509.ExtKeyUsageServerAuth)
 	known, stranger := own.issue(tb, "client", x509.ExtKeyUsageClientAuth), other.issue(tb, "stranger", x509.ExtKeyUsageClientAuth)
-	g := &Gateway{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"), apiKey: o.APIKey, refuses: o.Refuses}
+	g := &Gateway{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"), refuses: o.Refuses, open: make(map[net.Conn]bool)}
+	if o.APIKey != "" {
+		g.apiKeys = []string{o.APIKey}
+	}
 	g.Stranger = Pair{filepath.Join(dir, "stranger.pem"), filepath.Join(dir, "stranger.key")}
 	writePEM(tb, g.CA, "CERTIFICATE", own.certificate.Raw)
 	writePair(tb, known, g.Cert, g.Key)
@@ -86,6 +92,7 @@ func NewGateway(tb testing.TB, target string, o GatewayOptions) *Gateway {
 	if o.Certificates {
 		s.TLSConfig.ClientAuth, s.TLSConfig.ClientCAs = tls.RequireAndVerifyClientCert, own.pool()
 	}
+	s.ConnState = g.note
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.ServeTLS(listener, "", "") }) // it ends with Close
 	tb.Cleanup(func() {
@@ -99,11 +106,11 @@ func NewGateway(tb testing.TB, target string, o GatewayOptions) *Gateway {
 // Address is where clients connect.
 func (g *Gateway) Address() string { return g.address }
 
-// SetAPIKey replaces the key, as an operator does.
-func (g *Gateway) SetAPIKey(key string) {
+// SetAPIKeys replaces the keys, as an operator does. All of them are good.
+func (g *Gateway) SetAPIKeys(keys ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.apiKey = key
+	g.apiKeys = keys
 }
 
 // Passed is how many calls were let through.
@@ -113,11 +120,31 @@ func (g *Gateway) Passed() int {
 	return g.passed
 }
 
+// HangUp ends all connections, as a gateway does that is started again.
+func (g *Gateway) HangUp() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.open {
+		c.Close()
+	}
+}
+
+func (g *Gateway) note(c net.Conn, s http.ConnState) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s == http.StateNew {
+		g.open[c] = true
+	} else if s == http.StateClosed {
+		delete(g.open, c)
+	}
+}
+
 // guard lets through who has the key. It answers in the words of Temporal's own authorizer.
 func (g *Gateway) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
-		allowed := g.apiKey == "" || r.Header.Get("Authorization") == "Bearer "+g.apiKey
+		key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		allowed := len(g.apiKeys) == 0 || slices.Contains(g.apiKeys, key)
 		if allowed {
 			g.passed++
 		}

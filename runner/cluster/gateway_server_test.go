@@ -104,18 +104,50 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// Runs through gateways as clusters of companies have them: with certificates, and with keys
-// that are replaced while the run goes.
+// use puts a certificate and its key where a connection has them.
+func use(t *testing.T, cert, key string, at Connection) {
+	for from, to := range map[string]string{cert: at.Cert, key: at.Key} {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, text, 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Runs through gateways as clusters of companies have them: with certificates and with
+// keys, which are replaced while the run goes.
 func TestGateway(t *testing.T) {
 	server := temporaltest.Start(t, temporaltest.Options{NoUI: true})
 	mutual := temporaltest.NewGateway(t, server.Address(), temporaltest.GatewayOptions{Certificates: true})
 	keyed := temporaltest.NewGateway(t, server.Address(), temporaltest.GatewayOptions{APIKey: "first"})
 
 	t.Run("certificates", func(t *testing.T) {
-		at := Connection{Address: mutual.Address(), CA: mutual.CA, Cert: mutual.Cert, Key: mutual.Key}
+		dir := t.TempDir()
+		at := Connection{Address: mutual.Address(), CA: mutual.CA, Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+		use(t, mutual.Cert, mutual.Key, at)
 		plan := planned("certificates")
-		joined(t, part{workers: new(workers)}, at, plan, WorkerOptions{})
-		through(t, controlled(t, at), plan)
+		p := part{workers: new(workers)}
+		refused := make(chan error, 1)
+		var once sync.Once
+		p.hold = func(context.Context, Shard) error {
+			once.Do(func() { // the files become those of a stranger for a moment: they are read for every connection
+				use(t, mutual.Stranger.Cert, mutual.Stranger.Key, at)
+				mutual.HangUp()
+				_, err := at.Dial(t.Context())
+				refused <- err
+				use(t, mutual.Cert, mutual.Key, at)
+			})
+			return nil
+		}
+		control := controlled(t, at)
+		joined(t, p, at, plan, WorkerOptions{})
+		through(t, control, plan)
+		if err := <-refused; !errors.Is(err, ErrUnreachable) {
+			t.Errorf("with the certificate of a stranger: %v", err)
+		}
 		if mutual.Passed() == 0 {
 			t.Error("nothing went through the gateway")
 		}
@@ -126,21 +158,22 @@ func TestGateway(t *testing.T) {
 		plan := planned("key")
 		p := part{workers: new(workers)}
 		var once sync.Once
-		p.hold = func(context.Context, Shard) error { // an operator replaces the key, later in the file
+		p.hold = func(context.Context, Shard) error { // both keys are good until the file has the new one
 			once.Do(func() {
-				keyed.SetAPIKey("second")
-				time.Sleep(300 * time.Millisecond)
+				keyed.SetAPIKeys("first", "second")
 				if err := os.WriteFile(file, []byte("second\n"), 0o600); err != nil {
 					t.Error(err)
 				}
+				time.Sleep(500 * time.Millisecond)
+				keyed.SetAPIKeys("second")
 			})
 			return nil
 		}
 		joined(t, p, at, plan, WorkerOptions{})
 		control := controlled(t, at)
 		through(t, control, plan)
-		keyed.SetAPIKey("third")
-		defer keyed.SetAPIKey("second")
+		keyed.SetAPIKeys("third")
+		defer keyed.SetAPIKeys("second")
 		if err := control.Cancel(t.Context(), plan.Run); !errors.Is(err, ErrRefused) {
 			t.Errorf("with a key that has run out: %v", err)
 		}

@@ -29,11 +29,10 @@ func (c Connection) tls(configured *tls.Config) (*tls.Config, error) {
 		return nil, errors.New("--tls-cert and --tls-key go together")
 	}
 	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate %s with the key %s: %w", c.Cert, c.Key, err)
+		if _, err := c.certificate(nil); err != nil {
+			return nil, err
 		}
-		t.Certificates = []tls.Certificate{pair}
+		t.Certificates, t.GetClientCertificate = nil, c.certificate
 	}
 	if c.CA != "" {
 		text, err := os.ReadFile(c.CA)
@@ -46,6 +45,16 @@ func (c Connection) tls(configured *tls.Config) (*tls.Config, error) {
 		}
 	}
 	return t, nil
+}
+
+// certificate reads the client's certificate. It does so for every connection: workers outlive
+// certificates, which are often of a day.
+func (c Connection) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate %s with the key %s: %w", c.Cert, c.Key, err)
+	}
+	return &pair, nil
 }
 
 // troubles are what a connection fails with and what to do. They are known by their texts: gRPC
@@ -64,10 +73,15 @@ var troubles = []struct {
 	{"broken pipe", true, hungUp}, // before its reason was read
 	{"connection reset", true, hungUp},
 	{"EOF", true, hungUp},
-	{"EOF", false, "the server hung up: it may want TLS (--tls, or --tls-ca with the certificate of its authority)"},
+	{"broken pipe", false, wantsTLS},
+	{"connection reset", false, wantsTLS},
+	{"EOF", false, wantsTLS},
 }
 
-const hungUp = "the server hung up: it may not know the authority of the client certificate (--tls-cert), or want one"
+const (
+	hungUp   = "the server hung up: it may not know the authority of the client certificate (--tls-cert), or want one"
+	wantsTLS = "the server hung up: it may want TLS (--tls, or --tls-ca with the certificate of its authority)"
+)
 
 // advice says what to do about a connection that failed.
 func advice(err error, encrypted bool) string {
