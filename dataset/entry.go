@@ -175,7 +175,7 @@ func dealOrTake[T any](seed uint64, what string, want []int, given Given, items 
 			}
 		}
 		if len(of) == 0 {
-			return nil, fmt.Errorf("%w: no %s is given to split %s", stargate.ErrData, what, name)
+			return nil, fmt.Errorf("%w: no %s is given to split %s, and others are given to theirs; give it some, or leave the splits out of the data (stargate data import --deal): then they are dealt when a run begins", stargate.ErrData, what, name)
 		}
 		of = byHash(seed, what, of, text)
 		out[i] = of[:min(len(of), want[i])]

@@ -11,19 +11,25 @@ import (
 
 func dataImportCommand() *cobra.Command {
 	var out string
-	var asJSON bool
+	var deal, asJSON bool
 	c := &cobra.Command{
 		Use:   "import AUTHORS-DIR",
 		Short: "Read data in the layout of the paper's authors",
 		Long: `Read prompts/, personas/ and, if it is there, gold-responses/ with a file per split (A.json, B.json,
 test.json), as the authors' scripts write them, into a data directory. Repeated tasks are dropped,
-also those that two splits share; empty golds are excluded; the report lists them.`,
+also those that two splits share; empty golds are excluded; the report lists them.
+
+A run needs all three splits. Where files lack one (the test split, often), --deal forgets whose
+split a task or persona was, and a run deals them anew by hash, at the sizes of its experiment.`,
 		Example: "  stargate data import ../assistant-gate-data --out data",
 		Args:    exactly(1, "one directory with prompts/ and personas/"),
 		RunE: func(c *cobra.Command, args []string) error {
 			data, report, err := build.ImportAuthors(os.DirFS(args[0]))
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			if deal {
+				data.Undealt()
 			}
 			d := build.Directory(out)
 			if err := d.Write(data); err != nil {
@@ -48,6 +54,7 @@ also those that two splits share; empty golds are excluded; the report lists the
 		},
 	}
 	c.Flags().StringVar(&out, "out", "data", "data directory")
+	c.Flags().BoolVar(&deal, "deal", false, "forget the files' splits: they are dealt when a run begins")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }

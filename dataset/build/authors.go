@@ -62,6 +62,17 @@ func ImportAuthors(dir fs.FS) (Data, *AuthorsReport, error) {
 	return data, report, data.authorsGold(golds, report)
 }
 
+// Undealt forgets which split tasks and personas were given to: they are dealt when a run begins.
+// That is for files that lack a split. Golds are those of the files' own pairs only.
+func (d *Data) Undealt() {
+	for i := range d.Tasks {
+		d.Tasks[i].Split = ""
+	}
+	for i := range d.Personas {
+		d.Personas[i].Split = ""
+	}
+}
+
 // authorsFiles are the files of a kind, split by split. A single folder of a version is
 // looked into; several are an error, because guessing would mix data.
 func authorsFiles(dir fs.FS, kind string) ([]File, error) {
