@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -66,7 +68,10 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	root.AddCommand(planCommand())
 	root.AddCommand(workerCommand(), statusCommand(), pauseCommand(), resumeCommand(), cancelCommand())
 	root.AddCommand(trainersCommand())
-	err := root.ExecuteContext(ctx)
+	err := unknown(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	switch {
 	case err == nil:
 		return exitOK
@@ -82,6 +87,19 @@ Without options "stargate run" does all of it on a small built-in model in minut
 	}
 	fmt.Fprintln(stderr, "stargate:", err)
 	return exitFailed
+}
+
+// unknown fails where a word stands in the place of a group's command. Cobra shows the group's
+// help then, as if nothing were wrong.
+func unknown(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil || c.Runnable() { // cobra's own errors come later
+		return nil
+	}
+	if i := slices.IndexFunc(rest, func(a string) bool { return !strings.HasPrefix(a, "-") }); i >= 0 {
+		return fmt.Errorf("%w: %s has no command %q; see %s --help", errUsage, c.CommandPath(), rest[i], c.CommandPath())
+	}
+	return nil
 }
 
 // exactly is cobra.ExactArgs with an error that says what was wanted.

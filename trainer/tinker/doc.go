@@ -13,6 +13,10 @@
 // training goes on in another session; save_weights_for_sampler makes the adapter that is
 // sampled from and downloaded. asample draws from it ([Sampler]).
 //
+// The service takes money by the token: of what is trained on, of prompts, and of what is drawn. A
+// job's purse ([stargate/trainer.Purse]) pays for the first before it is sent; calls of a sampler are
+// the caller's to count.
+//
 // The facts are from the source of the public client (tinker, d595dc2b, 2026-08-08) and of
 // SkyRL's server (a9564572, 2026-08-21).
 //
