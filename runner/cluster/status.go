@@ -46,6 +46,7 @@ type description struct {
 	close   time.Time
 	pending []*workflowpb.PendingActivityInfo
 	queue   string // of the workflow
+	pinned  bool   // to a build of a deployment
 	stuck   string // why workers do not get on with the workflow itself; "" = they do
 }
 
@@ -68,6 +69,7 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 	if i.GetCloseTime() != nil {
 		out.close = i.GetCloseTime().AsTime()
 	}
+	out.pinned = i.GetVersioningInfo().GetDeploymentVersion() != nil
 	if n := d.GetPendingWorkflowTask().GetAttempt(); n > 1 {
 		why, err := c.whyStuck(ctx, id, i.GetExecution().GetRunId())
 		if err != nil {
@@ -78,7 +80,7 @@ func (c *Control) describeWorkflow(ctx context.Context, run, id string) (descrip
 	return out, nil
 }
 
-// How long a worker may take to say how far a run is, and one that does not get on.
+// How long a worker may take to say how far a run is, and where it seems that none will.
 const (
 	queryTime = 10 * time.Second
 	stuckTime = time.Second
@@ -100,8 +102,9 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 	if d.stuck != "" {
 		s.Notes = append(s.Notes, d.stuck)
 	}
+	nobody := c.nobody(ctx, d)
 	patience := queryTime
-	if d.stuck != "" { // nor will it answer
+	if d.stuck != "" || nobody != "" { // an answer would be a surprise
 		patience = stuckTime
 	}
 	within, stop := context.WithTimeout(ctx, patience)
@@ -111,10 +114,15 @@ func (c *Control) Status(ctx context.Context, run string, now time.Time) (*Statu
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if d.stuck != "" && !errors.Is(err, ErrCodec) {
-			return s, nil
+		switch {
+		case errors.Is(err, ErrCodec):
+			s.Notes = append(s.Notes, fmt.Sprintf("the stages are encrypted: %v; %s", err, runsKeys))
+		case d.stuck != "":
+		case nobody != "":
+			s.Notes = append(s.Notes, "the stages are not known: "+nobody)
+		default:
+			s.Notes = append(s.Notes, fmt.Sprintf("no worker with the role %q answers, so that the stages are not known: %v", RoleFlow, err))
 		}
-		s.Notes = append(s.Notes, c.silence(ctx, d, err))
 		return s, nil
 	}
 	if s.State == "running" && p.Paused {

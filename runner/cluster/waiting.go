@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -27,31 +26,28 @@ func (c *Control) whyStuck(ctx context.Context, id, run string) (string, error) 
 	return why, nil
 }
 
-// silence is why a run did not tell how far it is.
-func (c *Control) silence(ctx context.Context, d description, err error) string {
-	if errors.Is(err, ErrCodec) {
-		return fmt.Sprintf("the stages are encrypted: %v; %s", err, runsKeys)
-	}
-	note := fmt.Sprintf("no worker with the role %q answers, so that the stages are not known: %v", RoleFlow, err)
+// nobody says why no worker takes the run's workflow, as far as the server knows who asks for
+// work; "" if one may.
+func (c *Control) nobody(ctx context.Context, d description) string {
 	q, err := c.client.DescribeTaskQueue(ctx, d.queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
-		return note
+		return ""
 	}
 	versioned := ""
 	for _, p := range q.GetPollers() {
 		o := p.GetDeploymentOptions()
 		if o.GetWorkerVersioningMode() != enumspb.WORKER_VERSIONING_MODE_VERSIONED {
-			return note
+			return ""
 		}
 		versioned = o.GetDeploymentName() + " is of build " + o.GetBuildId()
 	}
 	switch {
 	case versioned == "":
-		return fmt.Sprintf("no worker takes work from the queue %s, so that the stages are not known: start %s", d.queue, command(d.queue))
-	case q.GetVersioningInfo().GetCurrentDeploymentVersion() == nil:
-		return fmt.Sprintf("%s; a worker of deployment %s, but no build is current: start it with --current, or see temporal worker deployment set-current-version", note, versioned)
+		return fmt.Sprintf("no worker takes work from the queue %s: start %s", d.queue, command(d.queue))
+	case !d.pinned && q.GetVersioningInfo().GetCurrentDeploymentVersion() == nil:
+		return fmt.Sprintf("a worker of deployment %s, but no build is current: start it with --current, or see temporal worker deployment set-current-version", versioned)
 	}
-	return note
+	return ""
 }
 
 // deserted says that nobody takes activities from a queue, and what worker would; "" if
