@@ -23,7 +23,7 @@ type Paired struct {
 	McNemar *float64 `json:"mcnemar,omitempty"`
 }
 
-// Boot is what the studentised two-way cluster bootstrap gives.
+// Boot is what the studentised bootstrap over effects of tasks, personas and pairs gives.
 type Boot struct {
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`

@@ -28,7 +28,7 @@ type plainTable struct {
 func evidenceOf(r *eval.Result) []evidence {
 	var out []evidence
 	for _, s := range []evidence{
-		{ID: "paired", Short: "Differences", Heading: "Are the differences real?", Lede: "Models are compared on the same pairs, so that what pairs have in common falls out. Intervals and p-values are clustered by task and by persona; the bootstrap draws tasks and personas again.",
+		{ID: "paired", Short: "Differences", Heading: "Are the differences real?", Lede: "Models are compared on the same pairs, so that what pairs have in common falls out. Intervals and p-values are clustered by task and by persona; the bootstrap draws the effects of tasks, personas and pairs again.",
 			Tables: tables(pairedTable(r), winCheckTable(r), baselineTable(r))},
 		{ID: "judges", Short: "Judges", Heading: "Can the judge be trusted?", Lede: "A judge that can be biased sees both orders of every comparison; where it changes its mind the comparison is a tie.",
 			Tables: tables(append(judgeTables(r.Judges), selfTable(r.Judges), agreementTable(r.Agreement))...)},

@@ -2,7 +2,6 @@ package stats
 
 import (
 	"maps"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -28,9 +27,11 @@ func (r Resampling) resamples() int {
 // Crossed are observations in crossed clusters, ready for resampling. It is read-only and
 // safe for concurrent use.
 type Crossed struct {
-	obs            []Observation
-	task, persona  []int // cluster of each observation; 0 on a side that is not drawn again
-	tasks, persons int   // clusters that are drawn again; 0 = that side is not
+	obs                     []Observation
+	task, persona           []int // cluster of each observation; 0 on a side that is not drawn again
+	tasks, persons          int   // clusters that are drawn again; 0 = that side is not
+	inTask, inPersona       []int // the cluster of each observation, whether its side is drawn again or not
+	taskSizes, personaSizes []float64
 }
 
 // Cross prepares observations. A side is drawn again if it has at least two clusters; where
@@ -40,6 +41,8 @@ func Cross(obs []Observation) *Crossed {
 	c := &Crossed{obs: obs}
 	c.task, c.tasks = number(obs, func(o Observation) string { return o.Task })
 	c.persona, c.persons = number(obs, func(o Observation) string { return o.Persona })
+	c.inTask, c.inPersona = slices.Clone(c.task), slices.Clone(c.persona)
+	c.taskSizes, c.personaSizes = sizes(c.task, c.tasks), sizes(c.persona, c.persons)
 	switch {
 	case nested(c.task, c.persona) && c.persons > 1:
 		c.tasks = 0
@@ -74,6 +77,15 @@ func number(obs []Observation, key func(Observation) string) (of []int, n int) {
 	return of, len(at)
 }
 
+// sizes counts the observations of each cluster.
+func sizes(of []int, n int) []float64 {
+	out := make([]float64, n)
+	for _, k := range of {
+		out[k]++
+	}
+	return out
+}
+
 // nested tells whether every cluster of fine lies within one of coarse.
 func nested(fine, coarse []int) bool {
 	within := map[int]int{}
@@ -90,19 +102,14 @@ func nested(fine, coarse []int) bool {
 type replicate struct {
 	task, persona []float64
 	weight        []float64 // of each observation
-	sumT, sumP    []float64 // scratch
 }
 
 func (c *Crossed) newReplicate() *replicate {
-	r := &replicate{weight: make([]float64, len(c.obs))}
-	r.task, r.sumT = make([]float64, max(c.tasks, 1)), make([]float64, max(c.tasks, 1))
-	r.persona, r.sumP = make([]float64, max(c.persons, 1)), make([]float64, max(c.persons, 1))
-	return r
+	return &replicate{task: make([]float64, max(c.tasks, 1)), persona: make([]float64, max(c.persons, 1)), weight: make([]float64, len(c.obs))}
 }
 
-// draw fills r with the b-th draw of a seed.
-func (c *Crossed) draw(r *replicate, seed uint64, b int) {
-	random := rand.New(rand.NewPCG(seed, uint64(b)))
+// draw fills r.
+func (c *Crossed) draw(r *replicate, random *rand.Rand) {
 	multiplicities(random, r.task, c.tasks)
 	multiplicities(random, r.persona, c.persons)
 	for i := range c.obs {
@@ -121,8 +128,9 @@ func multiplicities(random *rand.Rand, count []float64, n int) {
 	}
 }
 
-// each runs do once for every draw, in parallel; a draw's result depends on its number only.
-func (c *Crossed) each(o Resampling, do func(r *replicate) (float64, bool)) []float64 {
+// each runs do once for every draw, in parallel, with scratch space of its own for every
+// worker; a draw's result depends on its number only.
+func each[S any](o Resampling, scratch func() S, do func(S, *rand.Rand) (float64, bool)) []float64 {
 	n := o.resamples()
 	out, ok := make([]float64, n), make([]bool, n)
 	workers := o.Workers
@@ -132,10 +140,9 @@ func (c *Crossed) each(o Resampling, do func(r *replicate) (float64, bool)) []fl
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			r := c.newReplicate()
+			s := scratch()
 			for b := w; b < n; b += workers {
-				c.draw(r, o.Seed, b)
-				out[b], ok[b] = do(r)
+				out[b], ok[b] = do(s, rand.New(rand.NewPCG(o.Seed, uint64(b))))
 			}
 		})
 	}
@@ -149,89 +156,6 @@ func (c *Crossed) each(o Resampling, do func(r *replicate) (float64, bool)) []fl
 	return kept
 }
 
-// Studentised is the two-way cluster bootstrap of a mean: tasks and personas are drawn
-// again, and the interval comes from the quantiles of (mean* - mean)/SEM*, with the
-// clustered error of each draw, never below that of tasks, personas or pairs alone (Efron and Tibshirani, 1993, chapter 12; the crossed draw is
-// Owen's, 2007). p is the share of draws at least as far out as null is from the mean, the
-// smaller side doubled. ok is false where there is no spread or nothing to draw again.
-func (c *Crossed) Studentised(o Resampling, null float64) (interval Interval, p float64, ok bool) {
-	if len(c.obs) == 0 || c.tasks+c.persons == 0 {
-		return Interval{}, 0, false
-	}
-	centre, v := variances(c.obs)
-	scale := math.Sqrt(v.largest())
-	if scale == 0 {
-		return Interval{}, 0, false
-	}
-	t := c.each(o, func(r *replicate) (float64, bool) {
-		mean, sem := c.weighted(r)
-		return (mean - centre) / sem, sem > 0
-	})
-	if len(t) < o.resamples()/2 {
-		return Interval{}, 0, false
-	}
-	slices.Sort(t)
-	interval = Interval{centre - quantile(t, 0.975)*scale, centre - quantile(t, 0.025)*scale}
-	at := (centre - null) / scale
-	notAbove := upper(t, at)
-	notBelow, _ := slices.BinarySearch(t, at)
-	notBelow = len(t) - notBelow
-	p = min(1, 2*float64(1+min(notAbove, notBelow))/float64(1+len(t)))
-	return interval, p, true
-}
-
-// upper is the number of values not above x in a sorted slice.
-func upper(sorted []float64, x float64) int {
-	i, _ := slices.BinarySearchFunc(sorted, x, func(v, x float64) int {
-		if v <= x {
-			return -1
-		}
-		return 1
-	})
-	return i
-}
-
-// weighted is the mean of a draw with its clustered error: copies of a cluster count as
-// clusters of their own.
-func (c *Crossed) weighted(r *replicate) (mean, sem float64) {
-	var sum, n float64
-	for i, o := range c.obs {
-		sum += r.weight[i] * o.Value
-		n += r.weight[i]
-	}
-	if n < 2 {
-		return 0, 0
-	}
-	mean = sum / n
-	clear(r.sumT)
-	clear(r.sumP)
-	var pair float64
-	for i, o := range c.obs {
-		if r.weight[i] == 0 {
-			continue
-		}
-		d := o.Value - mean
-		t, u := c.task[i], c.persona[i]
-		r.sumT[t] += r.persona[u] * d
-		r.sumP[u] += r.task[t] * d
-		pair += r.weight[i] * d * d
-	}
-	v := parts{task: spread(r.task, r.sumT, c.tasks, n), persona: spread(r.persona, r.sumP, c.persons, n), pair: pair / (n * n) * n / (n - 1)}
-	return mean, math.Sqrt(v.largest())
-}
-
-func spread(count, sum []float64, clusters int, n float64) float64 {
-	if clusters < 2 {
-		return 0
-	}
-	v := 0.0
-	for i, s := range sum {
-		v += count[i] * s * s
-	}
-	g := float64(clusters)
-	return v / (n * n) * g / (g - 1)
-}
-
 // Percentile is the two-way cluster bootstrap of any statistic of weighted observations:
 // the middle 95 % of its draws. statistic must not keep weight; ok false leaves a draw out.
 // For means [Crossed.Studentised] covers better.
@@ -239,7 +163,10 @@ func (c *Crossed) Percentile(o Resampling, statistic func(weight []float64) (val
 	if c.tasks+c.persons == 0 {
 		return Interval{}, false
 	}
-	v := c.each(o, func(r *replicate) (float64, bool) { return statistic(r.weight) })
+	v := each(o, c.newReplicate, func(r *replicate, random *rand.Rand) (float64, bool) {
+		c.draw(r, random)
+		return statistic(r.weight)
+	})
 	if len(v) < max(2, o.resamples()/2) {
 		return Interval{}, false
 	}

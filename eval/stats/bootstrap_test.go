@@ -48,9 +48,9 @@ func TestBootstrapIgnoresOrder(t *testing.T) {
 	}
 }
 
-// With every draw of each cluster once, a draw is the sample itself: the weighted mean and
-// scale are those of the sample, whatever lies nested in what.
-func TestADrawOfEverythingIsTheSample(t *testing.T) {
+// A sample put together from its own parts, none drawn anew or scaled, is the sample: mean and
+// variances are those of [variances], whatever lies nested in what.
+func TestASampleOfItsOwnPartsIsTheSample(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	full := crossed(7, 4, func(i, j int) float64 { return float64(i) + r.NormFloat64() })
 	for name, obs := range map[string][]Observation{
@@ -60,16 +60,36 @@ func TestADrawOfEverythingIsTheSample(t *testing.T) {
 		"a task each":   {{"a", "x", 1}, {"b", "x", 2}, {"c", "y", 5}, {"d", "y", 9}, {"e", "z", 3}},
 	} {
 		c := Cross(obs)
-		once := c.newReplicate()
-		for _, counts := range [][]float64{once.task, once.persona, once.weight} {
-			for i := range counts {
-				counts[i] = 1
-			}
+		own := c.newRemade(effects{})
+		for i, o := range obs {
+			own.value[i] = o.Value
 		}
-		mean, scale := c.weighted(once)
-		want, v := variances(obs)
-		if math.Abs(mean-want) > 1e-12 || math.Abs(scale-math.Sqrt(v.largest())) > 1e-12 {
-			t.Errorf("%s: %g ± %g, want %g ± %g", name, mean, scale, want, math.Sqrt(v.largest()))
+		mean, v := c.estimate(own)
+		want, w := variances(obs)
+		if math.Abs(mean-want) > 1e-12 || math.Abs(v.twoWay()-w.twoWay()) > 1e-12 || math.Abs(v.pair-w.pair) > 1e-12 {
+			t.Errorf("%s: %g ± %+v, want %g ± %+v", name, mean, v, want, w)
+		}
+	}
+}
+
+// What is taken apart has the variances that it was made with, on average over many samples:
+// none of tasks where they have no effect.
+func TestEffectsHaveTheirVariances(t *testing.T) {
+	for _, d := range []design{{50, 10, 0, 1, 0.5, gaps}, {50, 10, 300, 0, 0, gaps}, {20, 10, 150, 0.5, 1, gaps}} {
+		const samples = 400
+		var task, persona, pair float64
+		for k := range samples {
+			obs := d.draw(rand.New(rand.NewPCG(77, uint64(k))))
+			mean, _ := variances(obs)
+			e := Cross(obs).apart(mean)
+			task += sumOfSquares(e.task) / float64(len(e.task)) / samples
+			persona += sumOfSquares(e.persona) / float64(len(e.persona)) / samples
+			pair += sumOfSquares(e.pair) / float64(len(e.pair)) / samples
+		}
+		for name, c := range map[string][2]float64{"task": {task, d.task * d.task}, "persona": {persona, d.persona * d.persona}, "pair": {pair, 1}} {
+			if math.Abs(c[0]-c[1]) > 0.03+0.08*c[1] {
+				t.Errorf("%v: variance of a %s is %.3f, want %.3f", d, name, c[0], c[1])
+			}
 		}
 	}
 }

@@ -6,8 +6,9 @@
 //     values that share either go together: they are crossed clusters.
 //   - An [Estimate] is a mean with its clustered standard error; [Estimate.Interval] is its
 //     95 % interval by Student's t.
-//   - A [Crossed] holds observations for resampling: tasks are drawn again and personas are
-//     drawn again, never single values ([Crossed.Studentised], [Crossed.Percentile]).
+//   - A [Crossed] holds observations for resampling. For a mean the effects of tasks, of
+//     personas and of pairs are drawn again ([Crossed.Studentised]), for any other statistic
+//     the tasks and personas themselves ([Crossed.Percentile]); never single values.
 //   - A comparison of two systems is paired: the difference is taken pair by pair first.
 //     [McNemar] is the paired test for yes-or-no outcomes as if pairs were independent; the
 //     clustered one is [Estimate.P] of the differences.

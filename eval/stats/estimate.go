@@ -69,12 +69,6 @@ func (v parts) twoWay() float64 {
 	return max(v.task, v.persona, v.pair)
 }
 
-// largest is an upper bound that no subtraction makes small: a scale for resampling, where
-// a draw's error near nothing would make its ratio mean nothing.
-func (v parts) largest() float64 {
-	return max(v.task+v.persona-v.pair, v.task, v.persona, v.pair)
-}
-
 // between is the variance of the mean when observations of a cluster move together.
 func between(obs []Observation, mean float64, key func(Observation) string) (variance float64, clusters int) {
 	at := map[string]int{}
