@@ -17,12 +17,12 @@ func temporalFlags(c *cobra.Command, t *cluster.Connection) {
 	f.StringVar(&t.Namespace, "namespace", "", "Temporal namespace (default $TEMPORAL_NAMESPACE, or "+client.DefaultNamespace+")")
 	f.StringVar(&t.Profile, "temporal-profile", "", "profile of Temporal's own configuration file")
 	f.BoolVar(&t.TLS, "tls", false, "encrypt the connection to Temporal (implied by what follows)")
-	f.StringVar(&t.Cert, "tls-cert", "", "client certificate (PEM), for mTLS")
+	f.StringVar(&t.Cert, "tls-cert", "", "client certificate (PEM), for mTLS; read for every connection, so that it can be renewed")
 	f.StringVar(&t.Key, "tls-key", "", "its key (PEM)")
 	f.StringVar(&t.CA, "tls-ca", "", "certificates of the server's authority (PEM; default the system's)")
 	f.StringVar(&t.ServerName, "tls-server-name", "", "name in the server's certificate, if it is another than that of --temporal")
-	f.StringVar(&t.APIKeyFile, "api-key-file", "", "file with the API key (or $TEMPORAL_API_KEY)")
-	f.StringVar(&t.KeysFile, "payload-keys", "", "file with the keys that encrypt what Temporal stores: 32 bytes in base64 a line, the newest first")
+	f.StringVar(&t.APIKeyFile, "api-key-file", "", "file with the API key (or $TEMPORAL_API_KEY); read for every call, so that it can be replaced")
+	f.StringVar(&t.KeysFile, "payload-keys", "", "file with the keys that encrypt what Temporal stores, the same for all workers and commands: 32 bytes in base64 a line (openssl rand -base64 32), the newest first")
 }
 
 // control connects to Temporal; end the connection when done.

@@ -128,7 +128,7 @@ Ctrl-C or SIGTERM, a worker hands back what it has under way.`,
 	f.IntVar(&join.Workers, "workers", 0, "processors for the embedded engine (default all); changes no result")
 	f.IntVar(&o.Shards, "shards", 2, "shards at a time, for each of the roles converse and evaluate")
 	f.IntVar(&o.Steps, "steps", 1, "fine-tunes and reports at a time")
-	f.StringSliceVar(&o.Checkpoints, "checkpoint", nil, "policy that this worker has, as NAME-DIGEST (first 12 digits), for runs with --pin-checkpoints")
+	f.StringSliceVar(&o.Checkpoints, "checkpoint", nil, "policy that this worker has, as NAME-DIGEST (first 12 digits), for runs with --pin-checkpoints; stargate status says which is waited for")
 	f.StringVar(&o.Deployment, "deployment", "", "make it a worker of this versioned deployment: runs stay with the build that began them")
 	f.BoolVar(&current, "current", false, "have new runs begin with this build of the deployment; else an operator says so (temporal worker deployment set-current-version)")
 	f.StringVar(&o.Build, "build", "", "build ID in the deployment (default this program's version)")
