@@ -53,7 +53,7 @@ type Iteration struct {
 	N          int          `json:"n"` // η
 	Split      string       `json:"split"`
 	Candidates []Candidates `json:"candidates"` // by pair, in the split's order; nil where [Input.Visit] got them
-	Selected   []Selected   `json:"selected"`
+	Selected   []Selected   `json:"selected"`   // nil after the training where [Input.Visit] got them
 	Examples   int          `json:"examples"`
 	Log        lm.TuneLog   `json:"log"`
 	Policy     Questioner   `json:"-"` // Q_η
@@ -163,7 +163,11 @@ func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
 
 func (p *process) Do(n int, it *Iteration) (policy Questioner, err error) {
 	p.observe(Event{n, "tune", 0, 1})
-	it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, it.Selected)
+	selected := it.Selected
+	if p.Visit != nil {
+		it.Selected = nil // not two copies of all of them, while they become examples
+	}
+	it.Policy, it.Examples, it.Log, err = p.Train(p.ctx, n, selected)
 	switch {
 	case errors.Is(err, ErrNothingSelected):
 		return policy, fmt.Errorf("%w: %s", err, tellDropped(p.dropped))

@@ -233,14 +233,14 @@ func halves(truth Truth, c stargate.Candidates, seed uint64) (same, byChance, ga
 	return same / splits, byChance / float64(pairs), gap / splits
 }
 
-// leaksOf are the kinds of leaks of a conversation; gold is that of its pair in one line.
-func leaksOf(truth Truth, states Stated, p stargate.Pair, gold string, s stargate.Scored) map[string]bool {
+// leaksOf are the kinds of leaks of a conversation; gold has the runs of words of its pair's gold.
+func leaksOf(truth Truth, states Stated, p stargate.Pair, gold map[string]bool, s stargate.Scored) map[string]bool {
 	found := map[string]bool{}
 	said := p.Task.Text
 	fresh := func(text string) bool {
 		known := ""
 		for _, g := range ngrams(wordsIn(text), leakWords) {
-			if !strings.Contains(gold, " "+g+" ") {
+			if !gold[g] {
 				continue
 			}
 			if known == "" {
@@ -275,6 +275,15 @@ func leaksOf(truth Truth, states Stated, p stargate.Pair, gold string, s stargat
 		}
 	}
 	return found
+}
+
+// grams are the runs of leakWords words in a text.
+func grams(text string) map[string]bool {
+	set := map[string]bool{}
+	for _, g := range ngrams(wordsIn(text), leakWords) {
+		set[g] = true
+	}
+	return set
 }
 
 // inOneLine is a text as words with a space before and after each, so that words in a row are

@@ -102,7 +102,7 @@ func (l *leakCounts) add(truth Truth, c stargate.Candidates) {
 	for _, b := range c.Best {
 		best[b] = true
 	}
-	gold := inOneLine(c.Pair.Gold)
+	gold := grams(c.Pair.Gold)
 	for i, s := range c.Scored {
 		l.candidates++
 		if best[i] {

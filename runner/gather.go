@@ -80,6 +80,11 @@ func (s *session) truth() eval.Truth {
 
 func (g *gathered) add(ctx context.Context, i int, best stargate.Candidates, sel []stargate.Selected) error {
 	eval.Count([]stargate.Candidates{best}, g.dropped, g.redrawn)
+	for _, s := range sel {
+		if s.Outcome != stargate.Complete {
+			g.dropped["response: "+string(s.Outcome)]++
+		}
+	}
 	g.view.Add(i, best, sel)
 	g.selection.Add(best)
 	g.reward.Add(best)

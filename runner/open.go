@@ -27,6 +27,7 @@ type session struct {
 	config     stargate.Config
 	prompts    *prompt.Set
 	data       data
+	whole      bool         // the data was read with all gold responses
 	storage    Storage      // with passwords
 	store      *shard.Store // nil: models and conversations stay in the directory
 	ledger     *ledger.Ledger
@@ -62,9 +63,12 @@ func open(ctx context.Context, o Options, contestants ...Contestant) (_ *session
 	if s.prompts, err = LoadPrompts(s.experiment.Prompts, o.Source.PromptsDir); err != nil {
 		return nil, err
 	}
-	if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
+	if o.loaded != nil {
+		s.data = *o.loaded
+	} else if s.data, err = loadData(s.experiment, o.Seed, o.Source); err != nil {
 		return nil, err
 	}
+	s.whole = len(s.data.WithoutGold()) == 0
 	s.dir = o.directory(s.experiment)
 	s.budget = remote.NewBudget(o.limits(s.experiment))
 	s.models = &models{dir: filepath.Join(s.dir, modelsDir), engine: local.NewEngine(o.Workers), role: s.role, run: filepath.Base(s.dir), digests: map[string]string{}, notes: map[string][]string{}, keys: map[string]string{}}

@@ -314,6 +314,9 @@ func (p *Part) Evaluate(ctx context.Context, policies []Policy, from, to int, pr
 func (p *Part) Report(ctx context.Context, progress func(note string)) (Reported, error) {
 	o := p.options
 	o.Observe = func(e Event) { progress(fmt.Sprintf("%s: %d of %d", e.Stage, e.Done, e.Total)) }
+	if p.session.whole { // else what was read says less than what the oracle made of it
+		o.loaded = &p.session.data
+	}
 	out, err := Run(ctx, o)
 	if err != nil {
 		return Reported{}, err

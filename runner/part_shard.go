@@ -86,7 +86,7 @@ func (p *Part) publishedSelection(ctx context.Context, n int, asked Policy, chos
 	if err != nil {
 		return nil, false, err
 	}
-	return all, true, s.ledger.Put(ctx, conversedKey(n, asked.Digest), conversed{m.Digest(), s.movesBodies()})
+	return all, true, s.ledger.Put(ctx, s.conversedKey(n, asked.Digest), conversed{m.Digest(), s.movesBodies()})
 }
 
 // conversed is what the ledger remembers of an iteration whose conversations workers have published.
@@ -96,8 +96,8 @@ type conversed struct {
 }
 
 // conversedKey is the document that is a [conversed].
-func conversedKey(n int, asked string) string {
-	return fmt.Sprintf("published conversations of iteration %d after %s", n, asked)
+func (s *session) conversedKey(n int, asked string) string {
+	return fmt.Sprintf("published conversations: %s after %s", s.stage(n, "simulate"), asked)
 }
 
 // known is for [stargate.Input.Known]: what workers have published, if the ledger says so.
@@ -106,7 +106,7 @@ func (s *session) known(ctx context.Context, n int, visit func(i int, best starg
 		return false, nil
 	}
 	var c conversed
-	found, err := s.ledger.Get(ctx, conversedKey(n, s.models.digests[fmt.Sprintf("m%d", n-1)]), &c)
+	found, err := s.ledger.Get(ctx, s.conversedKey(n, s.models.digests[fmt.Sprintf("m%d", n-1)]), &c)
 	if err != nil || !found {
 		return false, err
 	}

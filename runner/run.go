@@ -35,6 +35,8 @@ type Options struct {
 	Observe    func(Event)          // may be nil; called from several goroutines
 	Telemetry  *telemetry.Telemetry // may be nil; changes no result
 
+	loaded *data // what another session of this process has read of the same sources; may be nil
+
 	joined bool // the run was begun by somebody else, whose limits count
 	reach  reach
 }
@@ -227,11 +229,6 @@ func (s *session) report(ctx context.Context, iterations []stargate.Iteration, e
 		g := s.gathered[it.N]
 		add(r.Dropped, g.dropped)
 		add(r.Redrawn, g.redrawn)
-		for _, sel := range it.Selected {
-			if sel.Outcome != stargate.Complete {
-				r.Dropped["response: "+string(sel.Outcome)]++
-			}
-		}
 		d.Iterations = append(d.Iterations, g.view.View(it))
 		if n := len(it.Log.Dropped); n > 0 {
 			r.Dropped["example: "+string(stargate.TooLong)] += n

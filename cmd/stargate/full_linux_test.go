@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,15 +56,27 @@ func (d disk) free(t *testing.T) {
 	must(t, os.Remove(d.filler()))
 }
 
-// fullMoments are when in a run the disk is full, as shares of a quiet run's time.
-var fullMoments = []float64{0.2, 0.45, 0.7}
-
 // A run whose disk is full stops and says so, with what to do; when there is space the same
 // command goes on, and ends with the bytes of a run that nothing happened to.
 func TestFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
+	fullDisk(t, 0.2, 0.45, 0.7)
+}
+
+// The same at moments that fall into every part of a run.
+func TestSoakFullDisk(t *testing.T) {
+	soak(t)
+	var shares []float64
+	for range 20 {
+		shares = append(shares, 0.05+0.9*rand.Float64())
+	}
+	fullDisk(t, shares...)
+}
+
+// fullDisk fills the disk of a run after these shares of a quiet run's time.
+func fullDisk(t *testing.T, shares ...float64) {
 	d := newDisk(t, "256")
 	run := func(dir string) *hand {
 		return &hand{path: program(t), args: []string{"run", "--experiment", "testdata/tiny.yaml", "--out", dir, "--workers", "1"}}
@@ -76,7 +90,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(quiet.stderr)
 	}
 	took := time.Since(began)
-	for _, share := range fullMoments {
+	for _, share := range shares {
 		h := run(filepath.Join(d.path, "run", "tiny"))
 		h.start(t)
 		time.Sleep(time.Duration(share * float64(took)))
@@ -113,6 +127,16 @@ func TestFullDiskOfACluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
+	fullDiskOfACluster(t, 1.0/3)
+}
+
+// The same at other moments.
+func TestSoakFullDiskOfACluster(t *testing.T) {
+	soak(t)
+	fullDiskOfACluster(t, 0.15, 0.3, 0.45, 0.6)
+}
+
+func fullDiskOfACluster(t *testing.T, shares ...float64) {
 	for name, full := range map[string]struct{ postgres, store bool }{"database": {postgres: true}, "store": {store: true}} {
 		t.Run(name, func(t *testing.T) {
 			d := newDisk(t, "512")
@@ -128,38 +152,50 @@ func TestFullDiskOfACluster(t *testing.T) {
 			quiet.await(t, false)
 			took := time.Since(began)
 			quiet.end(t)
-			p := s.perform(t, "struck")
-			m := p.mains[0]
-			time.Sleep(took / 3)
-			d.fill(t)
-			select {
-			case <-m.exited:
-			case <-time.After(3 * time.Minute):
-				t.Fatalf("a run on a full disk goes on: %s", m.stderr)
+			for i, share := range shares {
+				d.strike(t, s, quiet.dir, fmt.Sprintf("struck%d", i), time.Duration(share*float64(took)))
 			}
-			said := m.stderr.String()
-			if _, well := m.ended(); well {
-				t.Fatal("a run on a full disk came to its end")
-			}
-			if !strings.Contains(said, "no space left") || !strings.Contains(said, "free some space") {
-				t.Errorf("on a full disk: %s", said)
-			}
-			t.Log(last(said))
-			d.free(t)
-			resume := exec.Command(program(t), "resume", "struck", "--temporal", s.temporal.Address())
-			resume.Args[0] = "stargate"
-			out, err := resume.CombinedOutput()
-			if err != nil {
-				t.Fatalf("resume: %v: %s", err, out)
-			}
-			m.start(t) // to wait for it
-			p.await(t, true)
-			for _, w := range p.hands {
-				if over, _ := w.ended(); over {
-					t.Errorf("a worker ended: %s", w.stderr)
-				}
-			}
-			sameReports(t, quiet.dir, p.dir)
 		})
 	}
+}
+
+// strike fills the disk of a site while a run of this name is under way, makes room again and
+// resumes the run, which ends with the report in quiet.
+func (d disk) strike(t *testing.T, s *site, quiet, name string, after time.Duration) {
+	t.Helper()
+	p := s.perform(t, name)
+	m := p.mains[0]
+	time.Sleep(after)
+	d.fill(t)
+	select {
+	case <-m.exited:
+	case <-time.After(3 * time.Minute):
+		t.Fatalf("a run on a full disk goes on: %s", m.stderr)
+	}
+	said := m.stderr.String()
+	_, well := m.ended()
+	d.free(t)
+	if well {
+		t.Logf("after %v it was over", after.Round(time.Millisecond))
+		return
+	}
+	if !strings.Contains(said, "no space left") || !strings.Contains(said, "free some space") {
+		t.Errorf("on a full disk: %s", said)
+	}
+	t.Logf("after %v: %s", after.Round(time.Millisecond), last(said))
+	resume := exec.Command(program(t), "resume", name, "--temporal", s.temporal.Address())
+	resume.Args[0] = "stargate"
+	out, err := resume.CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "there is no such run") { // it had not begun
+		t.Fatalf("resume: %v: %s", err, out)
+	}
+	m.start(t) // to wait for it
+	p.await(t, true)
+	for _, w := range p.hands {
+		if over, _ := w.ended(); over {
+			t.Errorf("a worker ended: %s", w.stderr)
+		}
+	}
+	sameReports(t, quiet, p.dir)
+	p.end(t)
 }

@@ -36,7 +36,7 @@ func TestShardsOfWorkers(t *testing.T) {
 	moved, err := l.MovedCalls(t.Context())
 	must(t, err)
 	documents := 0
-	must(t, l.Documents(t.Context(), "published conversations of iteration ", func(string, json.RawMessage) error { documents++; return nil }))
+	must(t, l.Documents(t.Context(), "published conversations: ", func(string, json.RawMessage) error { documents++; return nil }))
 	if moved == 0 || documents != 2 {
 		t.Errorf("%d calls have their bodies in shards, and the conversations of %d iterations of 2 were read from them", moved, documents)
 	}

@@ -29,6 +29,7 @@ type orders struct {
 	Source   runner.Source
 	File     string // experiment
 	Shards   int    // at a time
+	Pairs    int    // in a shard; 0: the command's choice
 	Profile  string // "" or where a processor profile goes
 }
 
@@ -154,6 +155,7 @@ func (o orders) begin(ctx context.Context) (out outcome, err error) {
 	}
 	p := cluster.Plan{Run: filepath.Base(dir), Identity: shared.Manifest.Identity, Iterations: shared.Manifest.Experiment.Algorithm.Iterations,
 		A: shared.A, B: shared.B, Test: shared.Test, Layout: cluster.DefaultLayout(shared.A), Queues: cluster.Queues{Pool: cluster.DefaultPool, Base: shared.Manifest.Model}}
+	p.Layout.Shard = cmp.Or(o.Pairs, p.Layout.Shard)
 	control := cluster.NewControl(temporal, nil)
 	if err := control.Start(ctx, p); err != nil {
 		return out, err

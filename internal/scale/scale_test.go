@@ -29,7 +29,8 @@ import (
 const workers = 4
 
 // Runs of 10⁴, 10⁵ … conversations on four workers: what they take, and whether it grows with
-// their size. STARGATE_SCALE names the sizes; STARGATE_SCALE_BODIES is bodies_above;
+// their size. STARGATE_SCALE names the sizes; STARGATE_SCALE_BODIES is bodies_above,
+// STARGATE_SCALE_PAIRS the pairs of a shard;
 // STARGATE_SCALE_DIR gets what is written (default a temporary directory), results.json included.
 func TestScale(t *testing.T) {
 	sizes := os.Getenv("STARGATE_SCALE")
@@ -41,13 +42,13 @@ func TestScale(t *testing.T) {
 		dir = t.TempDir()
 	}
 	must(t, os.MkdirAll(dir, 0o755))
-	bodies, _ := strconv.Atoi(os.Getenv("STARGATE_SCALE_BODIES"))
+	bodies, pairs := number(t, "STARGATE_SCALE_BODIES"), number(t, "STARGATE_SCALE_PAIRS")
 	var rows []result
 	for _, s := range strings.Split(sizes, ",") {
 		n, err := strconv.Atoi(s)
 		must(t, err)
 		t.Run(s, func(t *testing.T) {
-			r := measure(t, sizeOf(t, n), filepath.Join(dir, s), bodies)
+			r := measure(t, sizeOf(t, n), filepath.Join(dir, s), bodies, pairs)
 			rows = append(rows, r)
 			text, err := json.MarshalIndent(r, "", "  ")
 			must(t, err)
@@ -79,7 +80,19 @@ type result struct {
 	Load          string // of the machine when it ended
 }
 
-func measure(t *testing.T, s size, dir string, bodies int) (r result) {
+// number is that of a variable; 0 where it is not set.
+func number(t *testing.T, variable string) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	must(t, err)
+	return n
+}
+
+func measure(t *testing.T, s size, dir string, bodies, pairs int) (r result) {
 	r.Conversations = s.conversations()
 	must(t, os.MkdirAll(dir, 0o755))
 	f := s.write(t, dir, bodies)
@@ -89,7 +102,7 @@ func measure(t *testing.T, s size, dir string, bodies int) (r result) {
 	database, engine := watchService(t, "postgres"), watchService(t, "temporal-dev")
 	const name = "scale"
 	address, _, _ := strings.Cut(postgres.URL(""), "&search_path=")
-	o := orders{Temporal: temporal.Address(), Ledger: address, Store: "file://" + filepath.Join(dir, "store"), Shards: 2, File: f.experiment,
+	o := orders{Temporal: temporal.Address(), Ledger: address, Store: "file://" + filepath.Join(dir, "store"), Shards: 2, Pairs: pairs, File: f.experiment,
 		Source: runner.Source{Tasks: f.tasks, Personas: f.personas, Gold: f.gold}}
 	profile := os.Getenv("STARGATE_SCALE_PROFILE") != ""
 	var all []*child

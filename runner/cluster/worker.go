@@ -44,6 +44,11 @@ const (
 	stepThrottle  = time.Minute
 )
 
+// deadlockTime is how long a workflow may not yield before the SDK takes it for stuck: it does no
+// work of its own, so that only a machine that is too busy is meant. The SDK's second was not
+// enough for one with 14 processes waiting for each processor (docs/scale.md).
+const deadlockTime = 15 * time.Second
+
 // NewWorker makes a worker. ctx ends the runs it has open; end it after Stop.
 func NewWorker(ctx context.Context, c client.Client, o WorkerOptions) (*Worker, error) {
 	if (o.Deployment == "") != (o.Build == "") {
@@ -86,6 +91,7 @@ func (w *Worker) poller(c client.Client, r Role, queue string, o WorkerOptions) 
 		ActivityTaskPollerBehavior:         pollers,
 		WorkflowTaskPollerBehavior:         pollers,
 		WorkerStopTimeout:                  o.Stop,
+		DeadlockDetectionTimeout:           deadlockTime,
 		OnFatalError: func(err error) {
 			select {
 			case w.lost <- fmt.Errorf("queue %s: %w", queue, err):
