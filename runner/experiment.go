@@ -51,6 +51,8 @@ func LoadExperiment(name string) (Experiment, error) {
 		return e, fmt.Errorf("experiment %s: %w", full, err)
 	}
 	switch {
+	case !(e.Budget.Cost >= 0) || e.Budget.Tokens < 0:
+		return e, fmt.Errorf("experiment %s: budget: max_cost is %g and max_tokens %d; leave one out for no limit", full, e.Budget.Cost, e.Budget.Tokens)
 	case e.Evaluation.WinPairs < 1:
 		return e, fmt.Errorf("experiment %s: evaluation: win_pairs is %d, want at least 1", full, e.Evaluation.WinPairs)
 	case e.Evaluation.ResponseModel != "policy" && e.Evaluation.ResponseModel != "base":

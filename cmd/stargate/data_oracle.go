@@ -48,7 +48,7 @@ func (o *oracleFlags) register(f *pflag.FlagSet) {
 	f.IntVar(&o.role.Concurrency, "concurrency", 0, "most requests in flight (default: what the server takes; golds at most 256, personas 16)")
 	f.BoolVar(&o.batch, "batch", false, "use the server's batch API: half the price, within a day")
 	f.TextVar(&o.poll, "batch-poll", remote.Duration(15*time.Second), "first pause between looks at a batch")
-	f.Float64Var(&o.limits.Cost, "max-cost", 0, "most money this command may spend, in the currency of the prices (default no limit)")
+	f.Var((*costLimit)(&o.limits.Cost), "max-cost", "most money this command may spend, in the currency of the prices (default no limit)")
 	f.Int64Var(&o.limits.Tokens, "max-spend-tokens", 0, "most tokens, prompts and answers together (default no limit)")
 	f.StringVar(&o.prompts, "prompts", "", "directory of templates that replace the default ones, file by file")
 }

@@ -82,8 +82,7 @@ func (e *evaluation) flags(c *cobra.Command) {
 	f.StringVar(&e.o.Source.Data, "data", "", "directory with your tasks, personas and gold responses (see stargate data), instead of the next four")
 	dataFlags(f, &e.o.Source, "gold responses of pairs of your tasks and personas")
 	f.BoolVar(&e.o.Source.Whole, "whole", false, "all pairs of your data are test pairs; without it the same test split as in a run")
-	f.Float64Var(&e.o.Budget.Cost, "max-cost", 0, "stop before the servers' prices add up to more")
-	f.Int64Var(&e.o.Budget.Tokens, "max-tokens", 0, "stop before servers have read and written more tokens")
+	limitFlags(f, &e.o.Budget, "stop before the servers' prices add up to more", "stop before servers have read and written more tokens")
 	f.BoolVar(&e.asJSON, "json", false, "print report.json instead of tables")
 }
 

@@ -99,8 +99,7 @@ a run hard is the same limits of stargate run.`,
 	f.IntVar(&o.Gold, "gold-tokens", o.Gold, "tokens of a gold response, where there are none yet")
 	f.Float64Var(&o.Characters, "chars-per-token", o.Characters, "count tokens by characters (default the model's tokenizer, or 4 where it is not on this machine)")
 	f.StringVar(&against, "against", "", "finished run to compare the forecast with")
-	f.Float64Var(&limits.Cost, "max-cost", 0, "fail if the forecast is dearer")
-	f.Int64Var(&limits.Tokens, "max-tokens", 0, "fail if the forecast has more tokens")
+	limitFlags(f, &limits, "fail if the forecast is dearer", "fail if the forecast has more tokens")
 	f.BoolVar(&asJSON, "json", false, "print the forecast as JSON")
 	return c
 }

@@ -65,8 +65,7 @@ run that a limit has ended.`,
 	f.IntVar(&o.Workers, "workers", 0, "processors to use (default all); changes no result")
 	sourceFlags(f, &o.Source, "gold responses for all pairs of your tasks and personas")
 	storageFlags(c, &o)
-	f.Float64Var(&o.Budget.Cost, "max-cost", 0, "stop before the servers' prices add up to more (default no limit, or the experiment's)")
-	f.Int64Var(&o.Budget.Tokens, "max-tokens", 0, "stop before servers have read and written more tokens (default no limit, or the experiment's)")
+	limitFlags(f, &o.Budget, "stop before the servers' prices add up to more (default no limit, or the experiment's)", "stop before servers have read and written more tokens (default no limit, or the experiment's)")
 	f.BoolVar(&asJSON, "json", false, "print report.json instead of tables")
 	workers.flags(c)
 	return c
