@@ -37,10 +37,12 @@ type Worker struct {
 }
 
 // How long the SDK may hold heartbeats back, and how long it tries to send one before it ends
-// the activity. For shards as little as possible, so that a lost worker is noticed soon; a
-// fine-tune should survive a server that restarts.
+// the activity. For shards a good deal less than a plan's patience, so that who was cut off
+// stops about when another one begins; but a machine that is only busy answers late (with 14
+// processes waiting for each processor, after more than 5 s), and must not lose its work for
+// that. A fine-tune should survive a server that restarts.
 const (
-	shardThrottle = 5 * time.Second
+	shardThrottle = 20 * time.Second
 	stepThrottle  = time.Minute
 )
 
