@@ -37,12 +37,13 @@ type Worker struct {
 }
 
 // How long the SDK may hold heartbeats back, and how long it tries to send one before it ends
-// the activity. For shards a good deal less than a plan's patience, so that who was cut off
-// stops about when another one begins; but a machine that is only busy answers late (with 14
-// processes waiting for each processor, after more than 5 s), and must not lose its work for
-// that. A fine-tune should survive a server that restarts.
+// the activity; an activity that is cancelled learns it from the answer. For shards a good deal
+// less than a plan's patience, so that who was cut off stops before another one begins; but a
+// machine that is only busy answers late (with 14 processes waiting for each processor, after
+// more than 5 s), and must not lose its work for that. A fine-tune should survive a server that
+// restarts.
 const (
-	shardThrottle = 20 * time.Second
+	shardThrottle = 10 * time.Second
 	stepThrottle  = time.Minute
 )
 
