@@ -86,7 +86,15 @@ Without options "stargate run" does all of it on a small built-in model in minut
 		return exitGate
 	}
 	fmt.Fprintln(stderr, "stargate:", err)
+	if full(err) {
+		fmt.Fprintln(stderr, "The disk is full: free some space and repeat the same command. Everything that was finished is kept.")
+	}
 	return exitFailed
+}
+
+// full tells a full disk or quota whose error does not say what to do about it.
+func full(err error) bool {
+	return (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !strings.Contains(err.Error(), "free some space")
 }
 
 // unknown fails where a word stands in the place of a group's command. Cobra shows the group's
