@@ -23,7 +23,7 @@ type service struct {
 }
 
 // sampleEvery is how often memory is looked at. A processor time may be missed for as long.
-const sampleEvery = 2 * time.Second
+const sampleEvery = 5 * time.Second
 
 func watchService(t *testing.T, name string) *service {
 	t.Helper()
