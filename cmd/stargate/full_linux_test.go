@@ -122,18 +122,10 @@ func last(said string) string {
 }
 
 // On a cluster it is the disk of the database and of the store. The run ends and says which; when
-// there is space it is resumed, by workers that nobody started anew.
-func TestFullDiskOfACluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
-	fullDiskOfACluster(t, 1.0/3)
-}
-
-// The same at other moments.
+// there is space it is resumed, by workers that nobody started anew. It takes minutes.
 func TestSoakFullDiskOfACluster(t *testing.T) {
 	soak(t)
-	fullDiskOfACluster(t, 0.15, 0.3, 0.45, 0.6)
+	fullDiskOfACluster(t, 1.0/3, 0.15, 0.45, 0.6)
 }
 
 func fullDiskOfACluster(t *testing.T, shares ...float64) {
