@@ -147,18 +147,22 @@ func (p *process) Map(n int, policy Questioner) (*Iteration, error) {
 		p.count(c)
 		return visit(i, c, s)
 	})
-	known, err := false, error(nil)
-	if p.Known != nil {
-		known, err = p.Known(p.ctx, n, ordered.put)
-	}
-	if !known && err == nil {
-		err = p.Pairs(p.ctx, n, policy, 0, len(split.Pairs), ordered.put)
-	}
+	err := p.each(n, policy, ordered.put)
 	it.Selected = slices.Concat(selected...)
 	if err == nil && p.Keep != nil {
 		err = p.Keep(p.ctx, it, policy)
 	}
 	return it, err
+}
+
+// each gives visit what came of every pair of iteration n: what is on record, or what it makes.
+func (p *process) each(n int, policy Questioner, visit func(i int, best Candidates, sel []Selected) error) error {
+	if p.Known != nil {
+		if known, err := p.Known(p.ctx, n, visit); known || err != nil {
+			return err
+		}
+	}
+	return p.Pairs(p.ctx, n, policy, 0, len(p.Split(n).Pairs), visit)
 }
 
 func (p *process) Do(n int, it *Iteration) (policy Questioner, err error) {

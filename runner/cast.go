@@ -47,12 +47,12 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 	if err := c.scores(ctx, s); err != nil {
 		return err
 	}
-	if c.roleplayers, err = c.seats(ctx, s, "roles: ", "roleplayer", roleplayers, roles.Roleplayer); err != nil {
+	if c.roleplayers, err = c.seats(ctx, s, "roles: ", "roleplayer", roleplayerRole, roles.Roleplayer); err != nil {
 		return err
 	}
 	c.evaluators = c.roleplayers
 	if others := s.experiment.Evaluation.Roleplayer; len(others) > 0 {
-		if c.evaluators, err = c.seats(ctx, s, "evaluation: ", "roleplayer", evaluators, others); err != nil {
+		if c.evaluators, err = c.seats(ctx, s, "evaluation: ", "roleplayer", evaluatorRole, others); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (c *cast) fill(ctx context.Context, s *session, modelDir string) (err error
 			return fmt.Errorf("roles: judge %d: a rule compares no responses; give local or url, or leave judge out where the truth is known: its rubric then judges", i+1)
 		}
 	}
-	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", judges, roles.Judge); err != nil {
+	if c.judges, err = c.seats(ctx, s, "roles: ", "judge", judgeRole, roles.Judge); err != nil {
 		return err
 	}
 	if roles.Oracle == nil || len(s.data.WithoutGold()) == 0 {
@@ -112,8 +112,8 @@ func (c *cast) base(ctx context.Context, s *session, modelDir string) error {
 func (c *cast) scores(ctx context.Context, s *session) error {
 	p, at := s.experiment.Roles.Scorer, c.questioner
 	if p != nil {
-		if digests, left := s.reach.leaves(scorerOnly, 1); left {
-			c.scorer = scorerSeat{unreached{scorerOnly}, digests[0]}
+		if digests, left := s.reach.leaves(scorerRole, 1); left {
+			c.scorer = scorerSeat{unreached{scorerRole}, digests[0]}
 			return nil
 		}
 		if p.Rule != nil {
@@ -172,12 +172,12 @@ func (c *cast) digests(e Experiment) map[string][]string {
 			}
 		}
 	}
-	note(roleplayers, e.Roles.Roleplayer, c.roleplayers)
-	note(evaluators, e.Evaluation.Roleplayer, c.evaluators)
-	note(judges, e.Roles.Judge, c.judges)
+	note(roleplayerRole, e.Roles.Roleplayer, c.roleplayers)
+	note(evaluatorRole, e.Evaluation.Roleplayer, c.evaluators)
+	note(judgeRole, e.Roles.Judge, c.judges)
 	note(oracleRole, make([]Player, len(c.oracles())), c.oracles())
 	if e.Roles.Scorer != nil {
-		out[scorerOnly] = []string{c.scorer.digest}
+		out[scorerRole] = []string{c.scorer.digest}
 	}
 	return out
 }

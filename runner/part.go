@@ -157,6 +157,7 @@ func (p *Part) Train(ctx context.Context, n int, asked Policy, chosen Tally, pro
 		return out, err
 	}
 	defer p.leave()
+	defer func() { err = errors.Join(err, p.session.giveBack(ctx)) }() // to those who converse, of a trainer that is paid
 	progress("training")
 	policy, _, _, err := p.in.Train(ctx, n, selected)
 	if err != nil {

@@ -22,19 +22,19 @@ const (
 
 // Names of roles in a manifest: the keys of [cast.digests].
 const (
-	scorerOnly    = "scorer"
-	roleplayers   = "roleplayer"
-	evaluators    = "evaluation roleplayer"
-	judges        = "judge"
-	reachesAnyone = ""
+	scorerRole     = "scorer"
+	roleplayerRole = "roleplayer"
+	evaluatorRole  = "evaluation roleplayer"
+	judgeRole      = "judge"
+	anyRole        = ""
 )
 
 // asks are the roles in a manifest that a duty asks, besides the base model.
 var asks = map[Duty][]string{
-	DutyConverse: {scorerOnly, roleplayers},
-	DutyEvaluate: {scorerOnly, roleplayers, evaluators, judges}, // roleplayers, where the evaluation has none of its own
+	DutyConverse: {scorerRole, roleplayerRole},
+	DutyEvaluate: {scorerRole, roleplayerRole, evaluatorRole, judgeRole}, // the Roleplayers of the training, where the evaluation has none of its own
 	DutyTrain:    {},
-	DutyReport:   {reachesAnyone},
+	DutyReport:   {anyRole},
 }
 
 // ErrUnreached: a model is asked that this process was not to reach.
@@ -52,7 +52,7 @@ func reachOf(duties []Duty, m Manifest) reach {
 	for _, d := range duties {
 		r.asked = append(r.asked, asks[d]...)
 	}
-	if len(duties) > 0 && !slices.Contains(r.asked, reachesAnyone) {
+	if len(duties) > 0 && !slices.Contains(r.asked, anyRole) {
 		r.known = m.Roles
 	}
 	return r
