@@ -37,6 +37,21 @@ func sharedRun(t *testing.T, limits remote.Limits) (o Options, join JoinOptions,
 	return o, join, shared, stop
 }
 
+// joined is the part of a worker, open until the end of the test.
+func joined(t *testing.T, join JoinOptions, shared *Shared) *Part {
+	t.Helper()
+	p, err := Join(t.Context(), join, "run", shared.Manifest.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
 // A worker opens the models that its duties ask, and need not reach others.
 func TestWorkerReachesItsRoles(t *testing.T) {
 	_, join, shared, stopJudge := sharedRun(t, remote.Limits{})
@@ -48,15 +63,7 @@ func TestWorkerReachesItsRoles(t *testing.T) {
 		t.Fatal("a worker for everything was opened without the judge")
 	}
 	join.Duties = []Duty{DutyConverse, DutyTrain}
-	p, err := Join(ctx, join, "run", shared.Manifest.Identity)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	p := joined(t, join, shared)
 	m0 := Policy{Name: "m0", Digest: shared.Manifest.Model}
 	if _, err := p.Converse(ctx, 1, m0, 0, 1, func(int) {}); err != nil {
 		t.Fatal(err)
@@ -75,16 +82,7 @@ func TestWorkersShareABudget(t *testing.T) {
 	join.Duties = []Duty{DutyConverse}
 	var parts []*Part
 	for range 2 {
-		p, err := Join(ctx, join, "run", shared.Manifest.Identity)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := p.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-		parts = append(parts, p)
+		parts = append(parts, joined(t, join, shared))
 	}
 	work := func() (ran out) {
 		var wg sync.WaitGroup
