@@ -53,6 +53,7 @@ const (
 func (e *Evaluation) checks(in Input) {
 	e.pairedTests(in)
 	e.winChecks(in)
+	e.grounding(in)
 	e.reliability(in)
 	e.diversity(in)
 }

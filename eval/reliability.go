@@ -72,11 +72,6 @@ const (
 // leakWords in a row are no chance: as many as the guards of the simulation take.
 const leakWords = 6
 
-// Stated is what a [Truth] may also know: the attributes whose values a text states.
-type Stated interface {
-	States(text string) []string
-}
-
 // closeNats is how near two scores are that a slightly different engine could exchange.
 const closeNats = 1
 
@@ -268,8 +263,8 @@ func leaksOf(truth Truth, states Stated, p stargate.Pair, gold map[string]bool, 
 		if a, ok := truth.Classify(t.Question); ok {
 			asked[a] = true
 		}
-		for _, a := range states.States(t.Answer) {
-			if !asked[a] {
+		for _, f := range states.States(t.Answer) {
+			if !asked[f.Attribute] {
 				found[Volunteered] = true
 			}
 		}

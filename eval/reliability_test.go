@@ -3,7 +3,6 @@ package eval
 import (
 	"math"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,17 +10,6 @@ import (
 
 	"stargate"
 )
-
-// States is what the tiny world knows of answers.
-func (truth) States(text string) []string {
-	var out []string
-	for _, a := range attributes {
-		if strings.Contains(text, a+"-") {
-			out = append(out, a)
-		}
-	}
-	return out
-}
 
 // scoredAs sets the scores of a pair's conversations.
 func scoredAs(c stargate.Candidates, tokens int, scores ...float64) stargate.Candidates {

@@ -49,6 +49,7 @@ type Result struct {
 
 	Paired      []Paired         `json:"paired,omitempty"`
 	WinChecks   []WinCheck       `json:"win_checks,omitempty"`
+	Grounding   []Grounding      `json:"grounding,omitempty"` // facts of judged responses; needs a known truth
 	Judges      []judge.Audit    `json:"judges,omitempty"`
 	Agreement   *judge.Agreement `json:"agreement,omitempty"`   // of several judges
 	Reliability []Reliability    `json:"reliability,omitempty"` // of the reward, on the test split and in training

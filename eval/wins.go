@@ -115,11 +115,11 @@ func (in Input) winPairs() []int {
 // respond gives the greedy response on a random complete conversation of model m with
 // pair i; "" when there is none, or no response.
 func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Questioner, m, i int) (string, error) {
-	p, scored := in.Test.Pairs[i], e.Rated[m][i].Scored
-	if len(scored) == 0 {
+	p := in.Test.Pairs[i]
+	s, ok := e.judgedConversation(in, m, i)
+	if !ok {
 		return "", nil
 	}
-	s := scored[stargate.Seed(in.Config.Seed, "win conversation", in.Models[m].Name, p.Key())%uint64(len(scored))]
 	c, err := responder.Respond(ctx, p.Persona.Name, p.Task, s.Turns)
 	switch {
 	case errors.Is(err, lm.ErrRefused), errors.Is(err, lm.ErrContextLength):
@@ -128,6 +128,16 @@ func (e *Evaluation) respond(ctx context.Context, in Input, responder stargate.Q
 		return "", fmt.Errorf("response, pair %s: %w", p.Key(), err)
 	}
 	return c.Text, nil
+}
+
+// judgedConversation is the random complete conversation of model m with pair i whose
+// response is judged; ok is false when there is none.
+func (e *Evaluation) judgedConversation(in Input, m, i int) (s stargate.Scored, ok bool) {
+	scored := e.Rated[m][i].Scored
+	if len(scored) == 0 {
+		return s, false
+	}
+	return scored[stargate.Seed(in.Config.Seed, "win conversation", in.Models[m].Name, in.Test.Pairs[i].Key())%uint64(len(scored))], true
 }
 
 // verdicts are what counts in the win rate of model m: what the first judge says, or the

@@ -94,7 +94,8 @@ type ablationRow struct {
 	Name, About, Dir string
 	Wins             []interval // by model from m1
 	Gain, Gap        interval   // of the last model's Q-experimental over m0's; to the optimum
-	Relevant, Formed string     // last model
+	Relevant, Formed string     // last model's questions
+	Asks, Invented   string     // last model's responses: share that asks; facts that nobody told, each
 }
 
 type interval struct{ Value, Low, High string }
@@ -295,6 +296,14 @@ func (a Ablations) row(r Row) ablationRow {
 		if known(q) {
 			out.Relevant = percent1(q.Relevant)
 		}
+	}
+	for _, w := range r.Result.WinChecks {
+		if w.Model == last {
+			out.Asks = percent1(w.Asks)
+		}
+	}
+	if g, ok := grounding(r.Result, last); ok {
+		out.Invented = each(g.Invented)
 	}
 	return out
 }

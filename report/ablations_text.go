@@ -11,18 +11,18 @@ func AblationsText(w io.Writer, a Ablations) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", wrap(a.headline(), 100))
 	for _, s := range a.sections() {
-		fmt.Fprintf(&b, "\n%s: win rate against m0 [95 %%]; the last model's gain in log p(gold), distance to the optimum (nats) and relevant questions\n", s.Heading)
+		fmt.Fprintf(&b, "\n%s: win rate against m0 [95 %%]; the last model's gain in log p(gold), distance to the optimum (nats) and relevant questions; its responses that ask, and facts they state that nobody told\n", s.Heading)
 		t := table{{""}}
 		for _, m := range a.Rows[0].Result.Models[1:] {
 			t[0] = append(t[0], m)
 		}
-		t[0] = append(t[0], "gain", "to the optimum", "relevant")
+		t[0] = append(t[0], "gain", "to the optimum", "relevant", "asks", "invented")
 		for _, r := range s.Rows {
 			row := []string{r.Name}
 			for _, i := range append(r.Wins, r.Gain, r.Gap) {
 				row = append(row, i.text())
 			}
-			t = append(t, append(row, r.Relevant))
+			t = append(t, append(row, r.Relevant, r.Asks, r.Invented))
 		}
 		t.print(&b)
 	}

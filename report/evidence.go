@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -30,6 +31,8 @@ func evidenceOf(r *eval.Result) []evidence {
 	for _, s := range []evidence{
 		{ID: "paired", Short: "Differences", Heading: "Are the differences real?", Lede: "Models are compared on the same pairs, so that what pairs have in common falls out. Intervals and p-values are clustered by task and by persona; the bootstrap draws the effects of tasks, personas and pairs again.",
 			Tables: tables(pairedTable(r), winCheckTable(r), baselineTable(r))},
+		{ID: "responses", Short: "Responses", Heading: "What do the responses say?", Lede: "The paper’s ablations lose in two ways: trained on questions alone a model asks where it should answer; trained on golds it states what nobody told it.",
+			Tables: tables(responseTable(r))},
 		{ID: "judges", Short: "Judges", Heading: "Can the judge be trusted?", Lede: "A judge that can be biased sees both orders of every comparison; where it changes its mind the comparison is a tie.",
 			Tables: tables(append(judgeTables(r.Judges), selfTable(r.Judges), agreementTable(r.Agreement))...)},
 		{ID: "reward", Short: "Reward", Heading: "Is the reward reliable?", Lede: "The reward is log p(gold) of a conversation under the base model, summed over the gold’s tokens. It should choose the same conversations when they are drawn again, should not depend on their length, and should not favour what the questions did not earn.",
@@ -86,6 +89,29 @@ func winCheckTable(r *eval.Result) plainTable {
 			boot = span(rate, w.Boot.Low, w.Boot.High)
 		}
 		t.Rows = append(t.Rows, []string{w.Model, span(rate, w.WilsonLow, w.WilsonHigh), boot, pValue(w.P), fmt.Sprintf("%.2f", w.DesignEffect), points(w.Tells), points(w.Detects)})
+	}
+	return t
+}
+
+// responseTable joins what is known of every world's responses, and of those whose truth is.
+func responseTable(r *eval.Result) plainTable {
+	t := plainTable{Caption: "The judged responses: the share that asks instead of answering; and where the world’s truth is known, facts a response that the user had told, and facts that nobody told",
+		Head: []string{"Model", "asks instead", "told facts", "invented facts", "95 % interval", "n"}}
+	asks := map[string]string{}
+	for _, w := range r.WinChecks {
+		asks[w.Model] = percent1(w.Asks)
+	}
+	for _, m := range r.Models {
+		g, known := grounding(r, m)
+		share, judged := asks[m]
+		if !known && !judged {
+			continue
+		}
+		row := []string{m, cmp.Or(share, "–"), "–", "–", "–", "–"}
+		if known {
+			row = append(row[:2], each(g.Told), each(g.Invented), span(each, g.Low, g.High), count(g.N))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

@@ -30,6 +30,7 @@ func fakeEverything() Data {
 		for k, kind := range []string{eval.RelevantQuestion, eval.RepeatedQuestion, eval.OtherQuestion} {
 			r.Credit = append(r.Credit, eval.Credit{Model: m, By: "kind", Key: kind, Gain: 5 - 2.6*float64(k), SEM: .3, Low: 4.4 - 2.6*float64(k), High: 5.6 - 2.6*float64(k), N: 480, Questions: 1800})
 		}
+		r.Grounding = append(r.Grounding, eval.Grounding{Model: m, Told: .8 + .3*x, Invented: .2 + .1*x, SEM: .02, Low: .16 + .1*x, High: .24 + .1*x, N: 300})
 		if i == 0 {
 			continue
 		}
@@ -101,6 +102,9 @@ func fakeContest() Data {
 	r.Credit, r.Judges, r.Agreement, r.Paired, r.Baselines, r.TaskKinds, r.Optimum.Gaps, r.Optimum.Reached = nil, nil, nil, nil, nil, nil, []eval.Gap{}, ""
 	for i := range r.WinChecks {
 		rename(&r.WinChecks[i].Model)
+	}
+	for i := range r.Grounding {
+		rename(&r.Grounding[i].Model)
 	}
 	for i := range d.Test.Sample {
 		for j := range d.Test.Sample[i].Conversations {

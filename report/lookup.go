@@ -64,6 +64,14 @@ func questions(r *eval.Result, model string) (eval.Questions, bool) {
 	return r.Questions[i], true
 }
 
+func grounding(r *eval.Result, model string) (eval.Grounding, bool) {
+	i := slices.IndexFunc(r.Grounding, func(g eval.Grounding) bool { return g.Model == model })
+	if i < 0 {
+		return eval.Grounding{}, false
+	}
+	return r.Grounding[i], true
+}
+
 // ends are the first and the last model: m0 and m_N.
 func ends(r *eval.Result) (first, last string, ok bool) {
 	if len(r.Models) < 2 {

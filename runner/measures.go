@@ -69,12 +69,12 @@ var (
 )
 
 // States implements [eval.Stated].
-func (k *knowledge) States(text string) []string {
-	var attributes []string
+func (k *knowledge) States(text string) []eval.Fact {
+	var facts []eval.Fact
 	for _, f := range k.world.Facts(text) {
-		attributes = append(attributes, f.Attribute)
+		facts = append(facts, eval.Fact(f))
 	}
-	return attributes
+	return facts
 }
 
 // Tell implements [eval.Teller]: the answers to all relevant questions, without the

@@ -13,6 +13,7 @@ const Last = "last"
 // Of puts a result under names. What the run did not measure has no name.
 //
 //	winrate.m2.{rate,lower,upper,n,wins,ties,losses,invalid,wilson_lower,wilson_upper,p,tells,detects,asks}
+//	facts.m2.{told,invented,lower,upper,n}
 //	gold.{neg,pos,qa,qa_top1,rand,rand_top1,pos_qa,pos_qa_top1}.m2.{mean,sem,per_token,n,delta,delta_lower,delta_upper}
 //	paired.{qa,qa_top1,rand,gap,pos_qa,win}.m0.m2.{diff,lower,upper,p,n}
 //	questions.m2.{wellformed,relevant,redundant,distinct,words,n}
@@ -54,6 +55,11 @@ func Of(r *eval.Result) Values {
 	for _, w := range r.WinChecks {
 		for field, x := range map[string]float64{"wilson_lower": w.WilsonLow, "wilson_upper": w.WilsonHigh, "p": w.P, "tells": w.Tells, "detects": w.Detects, "asks": w.Asks} {
 			put(x, w.Model, []string{"winrate"}, field)
+		}
+	}
+	for _, g := range r.Grounding {
+		for field, x := range map[string]float64{"told": g.Told, "invented": g.Invented, "lower": g.Low, "upper": g.High, "n": float64(g.N)} {
+			put(x, g.Model, []string{"facts"}, field)
 		}
 	}
 	for _, g := range r.GoldLogProb {
