@@ -119,6 +119,11 @@ func (r *Result) atOptimum(model string) bool {
 	return false
 }
 
+// gain is the difference from m0 with its interval.
+func (g GoldLogProb) gain() string {
+	return fmt.Sprintf("%.2f [%.2f, %.2f]", g.Delta, g.DeltaLow, g.DeltaHigh)
+}
+
 // rises is (a): Q-experimental rises at every iteration until the optimum, where it can
 // rise no more; Q-random rises less, so that the gap widens.
 func rises(r *Result) Shape {
@@ -127,6 +132,7 @@ func rises(r *Result) Shape {
 	}
 	var own, random []float64
 	var qa, gap []string
+	var lastOwn, lastRandom GoldLogProb
 	up := true
 	for i, m := range r.Models {
 		q, okQ := find(r, QExperimental, m)
@@ -135,13 +141,14 @@ func rises(r *Result) Shape {
 			return Shape{ID: "a", Evidence: "Q-experimental and Q-random of " + m + " were not both measured"}
 		}
 		own, random = append(own, q.Mean), append(random, x.Mean)
+		lastOwn, lastRandom = q, x
 		qa, gap = append(qa, fmt.Sprintf("%.2f", q.Mean)), append(gap, fmt.Sprintf("%.2f", q.Mean-x.Mean))
 		up = up && (i == 0 || own[i] > own[i-1] || r.atOptimum(m))
 	}
 	n := len(own) - 1
 	gain, other := own[n]-own[0], random[n]-random[0]
-	text := fmt.Sprintf("Q-experimental %s nats; gain %.2f against %.2f of Q-random; gap %s",
-		strings.Join(qa, " → "), gain, other, strings.Join(gap, " → "))
+	text := fmt.Sprintf("Q-experimental %s nats; gain %s against %s of Q-random; gap %s",
+		strings.Join(qa, " → "), lastOwn.gain(), lastRandom.gain(), strings.Join(gap, " → "))
 	if r.Optimum != nil {
 		text += fmt.Sprintf("; optimum %.2f", r.Optimum.GoldLogProb)
 		if r.Optimum.Reached != "" {

@@ -12,8 +12,8 @@ func told(own, random []float64, wins ...WinRate) *Result {
 		m := "m" + string(rune('0'+i))
 		r.Models = append(r.Models, m)
 		r.GoldLogProb = append(r.GoldLogProb,
-			GoldLogProb{Condition: QExperimental, Subset: All, Model: m, Mean: own[i], SEM: 0.5},
-			GoldLogProb{Condition: QRandom, Subset: All, Model: m, Mean: random[i], SEM: 0.5})
+			GoldLogProb{Condition: QExperimental, Subset: All, Model: m, Mean: own[i], SEM: 0.5, Delta: own[i] - own[0], DeltaLow: own[i] - own[0] - 1, DeltaHigh: own[i] - own[0] + 1},
+			GoldLogProb{Condition: QRandom, Subset: All, Model: m, Mean: random[i], SEM: 0.5, Delta: random[i] - random[0], DeltaLow: random[i] - random[0] - 1, DeltaHigh: random[i] - random[0] + 1})
 	}
 	return r
 }
@@ -31,7 +31,7 @@ func seen(s Shape) string {
 // The paper's own numbers show (a): −359.8 → −339.2 against −370.0 → −356.2.
 func TestPaperShowsShapeA(t *testing.T) {
 	s := Shapes(told([]float64{-359.8, -350.9, -344.7, -339.2}, []float64{-370.0, -363.5, -359.7, -356.2}), nil)[0]
-	if seen(s) != "true" || !strings.Contains(s.Evidence, "gap 10.20 → 12.60 → 15.00 → 17.00") || !strings.Contains(s.Evidence, "gain 20.60 against 13.80") {
+	if seen(s) != "true" || !strings.Contains(s.Evidence, "gap 10.20 → 12.60 → 15.00 → 17.00") || !strings.Contains(s.Evidence, "gain 20.60 [19.60, 21.60] against 13.80 [12.80, 14.80]") {
 		t.Errorf("%s: %s", seen(s), s.Evidence)
 	}
 }

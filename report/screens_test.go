@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"stargate/eval"
 )
 
 // look is how somebody sees a page.
@@ -42,26 +40,20 @@ func see(t *testing.T, ctx context.Context, url string, l look) {
 		`document.querySelectorAll("section.group").forEach(g => g.querySelectorAll("details.pair").forEach((d, i) => { d.hidden = i > 3; d.open = i == 1 }))`), chromedp.Sleep(300*time.Millisecond))
 }
 
-// recordedAblations is the comparison of the runs on record (docs/results).
+// recordedAblations is the comparison of the runs of nano on record, with seed 0.
 func recordedAblations(t *testing.T) Ablations {
 	t.Helper()
-	var rows []Row
-	for _, name := range []string{"", "gold-response", "no-regularization", "response-model", "response-preamble", "roleplayer-greedy", "roleplayer-rule", "roleplayer-weak-silent", "roleplayer-weak-wrong"} {
-		raw, err := os.ReadFile(filepath.Join("..", "docs", "results", strings.TrimSuffix("nano+"+name, "+")+"-seed0.json"))
-		if err != nil {
-			t.Fatal(err)
+	for _, s := range recordedStudies(t) {
+		if s.experiment == "nano" && s.seed == 0 {
+			a, err := NewAblations(s.rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
 		}
-		r := Row{Name: name, About: "a run on record", Dir: strings.TrimSuffix("nano+"+name, "+"), Result: new(eval.Result)}
-		if err := json.Unmarshal(raw, r.Result); err != nil {
-			t.Fatal(err)
-		}
-		rows = append(rows, r)
 	}
-	a, err := NewAblations(rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	t.Fatal("nano with seed 0 is not on record")
+	return Ablations{}
 }
 
 func serveAblations(t *testing.T, a Ablations) string {
