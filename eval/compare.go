@@ -110,10 +110,21 @@ func (m ModelRecord) top() (float64, bool) {
 	return slices.Max(m.LogProbs), true
 }
 
-// Compare compares run b with run a: models maps names of a to names of b (nil: every name
-// that both have). Where the test splits share pairs with the same texts the comparison is
-// paired, pair by pair; where they share none the runs are taken as independent.
-func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, error) {
+// ErrNothingInCommon: two runs have no quantity that was measured in both.
+var ErrNothingInCommon = errors.New("the two have nothing measured in common")
+
+// CompareOptions say what [Compare] compares; the zero value everything that both runs have.
+type CompareOptions struct {
+	Models    map[string]string // names of the first run to names of the second
+	What      []string          // conditions, [Wins], [Relevance], …
+	Resamples int               // of each bootstrap; 0 = 10,000
+}
+
+func (o CompareOptions) wants(q quantity) bool { return len(o.What) == 0 || slices.Contains(o.What, q.name) }
+
+// Compare compares run b with run a. Where the test splits share pairs with the same texts the
+// comparison is paired, pair by pair; where they share none the runs are taken as independent.
+func Compare(a, b Records, o CompareOptions) (*Contrast, error) {
 	c := &Contrast{A: a.Name, B: b.Name, BaseA: first(a.Result.Models), BaseB: first(b.Result.Models), Rows: []ContrastRow{}}
 	left, right := byPair(a.Pairs), byPair(b.Pairs)
 	var shared []string
@@ -134,7 +145,7 @@ func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, 
 	}
 	slices.Sort(shared) // the order of a split changes nothing
 	c.Shared, c.Paired = len(shared), len(shared) > 0
-	names, err := pairUp(a.Result.Models, b.Result.Models, models)
+	names, err := pairUp(a.Result.Models, b.Result.Models, o.Models)
 	if err != nil {
 		return nil, fmt.Errorf("compare %s with %s: %w", a.Name, b.Name, err)
 	}
@@ -144,10 +155,13 @@ func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, 
 			all = slices.Concat(controls, quantities)
 		}
 		for _, q := range all {
+			if !o.wants(q) {
+				continue
+			}
 			var row ContrastRow
 			var ok bool
 			if c.Paired {
-				row, ok = pairwise(q, n, shared, left, right, resamples)
+				row, ok = pairwise(q, n, shared, left, right, o.Resamples)
 			} else {
 				row, ok = independent(q, n, a.Pairs, b.Pairs)
 			}
@@ -157,7 +171,7 @@ func Compare(a, b Records, models map[string]string, resamples int) (*Contrast, 
 		}
 	}
 	if len(c.Rows) == 0 {
-		return nil, fmt.Errorf("compare %s with %s: the two have nothing measured in common", a.Name, b.Name)
+		return nil, fmt.Errorf("compare %s with %s: %w", a.Name, b.Name, ErrNothingInCommon)
 	}
 	var p []float64
 	for _, r := range c.Rows {

@@ -25,6 +25,9 @@ type Row struct {
 	About  string       `json:"about"`
 	Dir    string       `json:"dir"` // of its own report, relative to the page
 	Result *eval.Result `json:"result"`
+	// Against compares the row's last model with the main run's, pair by pair; absent for the
+	// main run, and where the runs have no records of pairs.
+	Against *eval.Contrast `json:"against,omitempty"`
 }
 
 // Ablations is a comparison; the main run comes first.
@@ -77,6 +80,7 @@ type ablationsView struct {
 	Seed       uint64
 	Headline   string
 	Models     []string // m1, m2, …
+	Compared   []string // names of the differences from the main run
 	Shapes     []shapeRow
 	Sections   []ablationSection
 	Matrix     *matrix
@@ -88,6 +92,7 @@ type ablationSection struct {
 	ID, Heading, Lede string
 	Figures           []figure
 	Rows              []ablationRow
+	Differences       []differenceRow // from the main run
 }
 
 type ablationRow struct {
@@ -96,6 +101,36 @@ type ablationRow struct {
 	Gain, Gap        interval   // of the last model's Q-experimental over m0's; to the optimum
 	Relevant, Formed string     // last model's questions
 	Asks, Invented   string     // last model's responses: share that asks; facts that nobody told, each
+}
+
+// differenceRow is a row's last model less the main run's.
+type differenceRow struct {
+	Name  string
+	Cells []differenceCell // by [differences]
+}
+
+type differenceCell struct {
+	interval
+	P string
+}
+
+// differences are what a row is compared with the main run in.
+var differences = []struct {
+	What, Name string
+	format     func(float64) string
+}{
+	{eval.QExperimental, "Q-experimental, nats", signed},
+	{eval.Wins, "win rate", func(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }},
+	{eval.Relevance, "relevant questions", func(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }},
+}
+
+// Differences are the quantities that [Row.Against] should have.
+func Differences() []string {
+	var what []string
+	for _, d := range differences {
+		what = append(what, d.What)
+	}
+	return what
 }
 
 type interval struct{ Value, Low, High string }
@@ -133,6 +168,9 @@ func (a Ablations) page() ([]byte, error) {
 	}
 	if len(main.Models) > 1 {
 		v.Models = main.Models[1:]
+	}
+	for _, d := range differences {
+		v.Compared = append(v.Compared, d.Name)
 	}
 	var b bytes.Buffer
 	if err := page.ExecuteTemplate(&b, "ablations.tmpl", v); err != nil {
@@ -229,6 +267,9 @@ func (a Ablations) sections() []ablationSection {
 			line.points = moved(goldPoints(r.Result, eval.QExperimental, eval.All), aside)
 			gold.series = append(gold.series, line)
 			s.Rows = append(s.Rows, a.row(r))
+			if d, ok := r.difference(); ok {
+				s.Differences = append(s.Differences, d)
+			}
 		}
 		if o := rows[0].Result.Optimum; o != nil {
 			gold.lines = []line{{"optimum", o.GoldLogProb, "grey"}}
@@ -306,6 +347,24 @@ func (a Ablations) row(r Row) ablationRow {
 		out.Invented = each(g.Invented)
 	}
 	return out
+}
+
+// difference is what a row's comparison with the main run says; ok is false without one.
+func (r Row) difference() (row differenceRow, ok bool) {
+	if r.Against == nil {
+		return row, false
+	}
+	row.Name = r.Name
+	for _, d := range differences {
+		cell := differenceCell{interval: interval{Value: "–"}, P: "–"}
+		for _, c := range r.Against.Rows {
+			if c.What == d.What {
+				cell = differenceCell{interval{d.format(c.Test.Diff), d.format(c.Test.Low), d.format(c.Test.High)}, pValue(c.Test.P)}
+			}
+		}
+		row.Cells = append(row.Cells, cell)
+	}
+	return row, true
 }
 
 func winInterval(r *eval.Result, model string) interval {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,11 @@ func row(name string, rate, low, high float64) Row {
 		r.GoldLogProb = append(r.GoldLogProb, eval.GoldLogProb{Condition: eval.QExperimental, Model: r.Models[i], Subset: eval.All, Mean: mean, N: 40},
 			eval.GoldLogProb{Condition: eval.QRandom, Model: r.Models[i], Subset: eval.All, Mean: -25, N: 40})
 	}
-	return Row{Name: name, About: "about " + name, Dir: name, Result: r}
+	out := Row{Name: name, About: "about " + name, Dir: name, Result: r}
+	if name != "" {
+		out.Against = &eval.Contrast{Rows: []eval.ContrastRow{{What: eval.Wins, ModelA: "m1", ModelB: "m1", Test: eval.Paired{Diff: rate - .8, Low: rate - .9, High: rate - .7, P: .004}}}}
+	}
+	return out
 }
 
 func study(t *testing.T) Ablations {
@@ -91,5 +96,14 @@ func TestWriteAblations(t *testing.T) {
 	}
 	if !strings.Contains(text.String(), "6 of the paper’s 6 findings appear.") {
 		t.Errorf("%s", text.String())
+	}
+	// Paired differences from the main run; what was not measured is a dash.
+	for _, want := range []string{"gold-response +–  – +−0.400 \\[−0.500, −0.300\\]  0.004", "Q-experimental, nats"} {
+		if !regexp.MustCompile(want).MatchString(text.String()) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	if !bytes.Contains(page, []byte("The last model less the main run")) {
+		t.Error("the page has no paired differences")
 	}
 }

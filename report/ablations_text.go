@@ -25,6 +25,22 @@ func AblationsText(w io.Writer, a Ablations) error {
 			t = append(t, append(row, r.Relevant, r.Asks, r.Invented))
 		}
 		t.print(&b)
+		if len(s.Differences) == 0 {
+			continue
+		}
+		b.WriteString("  The last model less the main run's, pair by pair [95 %]\n")
+		t = table{{""}}
+		for _, d := range differences {
+			t[0] = append(t[0], d.Name, "p")
+		}
+		for _, d := range s.Differences {
+			row := []string{d.Name}
+			for _, c := range d.Cells {
+				row = append(row, c.text(), c.P)
+			}
+			t = append(t, row)
+		}
+		t.print(&b)
 	}
 	if m := a.matrix(); m != nil {
 		b.WriteString("\nWin rate of the last model by Roleplayer of training (rows) and evaluation (columns)\n")

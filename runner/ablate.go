@@ -2,12 +2,14 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"stargate/eval"
 	"stargate/experiment"
 	"stargate/report"
 )
@@ -87,6 +89,7 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 		return report.Ablations{}, fmt.Errorf("directory of the study: %w; choose another place with --out", err)
 	}
 	var rows []report.Row
+	var first eval.Records
 	for i, full := range all {
 		if o.Started != nil {
 			o.Started(full, i, len(all))
@@ -103,13 +106,35 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 		if err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
 		}
-		rows = append(rows, report.Row{Name: name, About: about(name), Dir: dir, Result: out.Result})
+		row := report.Row{Name: name, About: about(name), Dir: dir, Result: out.Result}
+		pairs, err := eval.LoadPairs(run.Out)
+		if err != nil {
+			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
+		}
+		records := eval.Records{Name: full, Result: out.Result, Pairs: pairs}
+		if i == 0 {
+			first = records
+		} else if row.Against, err = lastLess(first, records); err != nil {
+			return report.Ablations{}, err
+		}
+		rows = append(rows, row)
 	}
 	a, err := report.NewAblations(rows)
 	if err != nil {
 		return a, err
 	}
 	return a, report.WriteAblations(o.Out, a)
+}
+
+// lastLess compares the last model of an ablation with that of the main run; nil where nothing
+// was measured of one of them.
+func lastLess(main, ablation eval.Records) (*eval.Contrast, error) {
+	last := func(r eval.Records) string { return r.Result.Models[len(r.Result.Models)-1] }
+	c, err := eval.Compare(main, ablation, eval.CompareOptions{Models: map[string]string{last(main): last(ablation)}, What: report.Differences()})
+	if errors.Is(err, eval.ErrNothingInCommon) {
+		return nil, nil
+	}
+	return c, err
 }
 
 // about says in words what an ablation does.

@@ -49,7 +49,7 @@ difference is the later run less the first.`,
 			}
 			var all []*eval.Contrast
 			for _, other := range runs[1:] {
-				contrast, err := eval.Compare(runs[0], other, pairs, resamples)
+				contrast, err := eval.Compare(runs[0], other, eval.CompareOptions{Models: pairs, Resamples: resamples})
 				if err != nil {
 					return err
 				}

@@ -107,7 +107,7 @@ func valuesOf(dir, against string) (gate.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	contrast, err := eval.Compare(before, now, nil, 0)
+	contrast, err := eval.Compare(before, now, eval.CompareOptions{})
 	if err != nil {
 		return nil, err
 	}
