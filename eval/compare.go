@@ -120,7 +120,9 @@ type CompareOptions struct {
 	Resamples int               // of each bootstrap; 0 = 10,000
 }
 
-func (o CompareOptions) wants(q quantity) bool { return len(o.What) == 0 || slices.Contains(o.What, q.name) }
+func (o CompareOptions) wants(q quantity) bool {
+	return len(o.What) == 0 || slices.Contains(o.What, q.name)
+}
 
 // Compare compares run b with run a. Where the test splits share pairs with the same texts the
 // comparison is paired, pair by pair; where they share none the runs are taken as independent.
