@@ -304,6 +304,8 @@ func rowName(name string) string {
 		return "w/ gold resp."
 	case responder:
 		return "Q_BASE answers"
+	case "response-preamble":
+		return "w/ preamble"
 	case "several-roleplayers":
 		return "several players"
 	}
