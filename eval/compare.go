@@ -296,7 +296,7 @@ func independent(q quantity, n [2]string, a, b []PairRecord) (ContrastRow, bool)
 	vx, vy := x.SEM*x.SEM, y.SEM*y.SEM
 	d := stats.Estimate{Mean: y.Mean - x.Mean, SEM: math.Sqrt(vx + vy), N: x.N + y.N, DF: 1}
 	if vx+vy > 0 {
-		d.DF = max(1, int((vx+vy)*(vx+vy)/(vx*vx/float64(max(x.DF, 1))+vy*vy/float64(max(y.DF, 1)))))
+		d.DF = max(1, (vx+vy)*(vx+vy)/(vx*vx/max(x.DF, 1)+vy*vy/max(y.DF, 1)))
 	}
 	row.Test = Paired{What: q.name, A: n[0], B: n[1], N: d.N, Diff: d.Mean, SEM: d.SEM, P: d.P(0)}
 	row.Test.Low, row.Test.High = d.Interval()

@@ -76,7 +76,7 @@ func TestUndecided(t *testing.T) {
 	v := Of(result(t, "nano-seed0"))
 	for text, want := range map[string]string{
 		"winrate.m9.lower > 0.5":   `winrate has no "m9"; it has last, m1, m2, m3`,
-		"winrate.m2.lowr > 0.5":    `winrate.m2 has no "lowr"; it has invalid, losses, lower`,
+		"winrate.m2.lowr > 0.5":    `winrate.m2 has no "lowr"; it has asks, detects, invalid, losses, lower`,
 		"winrat.m2.lower > 0.5":    `this run has no "winrat"; it has calls`,
 		"winrate.m2 > 0.5":         "winrate.m2 is not a number; go on with one of",
 		"winrate.m2.lower.x > 0.5": "winrate.m2.lower is a value and has nothing below it",

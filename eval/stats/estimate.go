@@ -18,30 +18,40 @@ type Estimate struct {
 	SEM      float64
 	PairsSEM float64 // with pairs as if they were independent: too small where tasks or personas differ
 	N        int
-	DF       int // degrees of freedom for an interval: the smaller number of clusters, less one
+	DF       float64 // degrees of freedom for an interval
 }
 
 // Interval is a range for an unknown number, at 95 % unless said otherwise.
 type Interval struct{ Low, High float64 }
 
 // Mean estimates a mean over pairs whose values share tasks and personas. The variance is
-// that of Cameron, Gelbach and Miller (2011): by task, plus by persona, minus by pair, each
-// with the factor G/(G-1). It can fall below the variance of independent pairs where neither
-// tasks nor personas matter: it estimates the same then, from few clusters. Where the
-// subtraction leaves nothing, the largest part is taken. With a single task (or persona)
-// nothing can be known about others, and the error speaks of that one only.
+// that of independent pairs, and what tasks and what personas show beyond it: where both show
+// more, that is Cameron, Gelbach and Miller's (2011), by task plus by persona minus by pair,
+// each with the factor G/(G-1). Theirs alone, an estimate from few clusters, can come out at a
+// small part of the variance of independent pairs where neither matters; see
+// docs/bench/coverage.md. With a single task (or persona) nothing can be known about others,
+// and the error speaks of that one only.
+//
+// DF goes from that of as many independent pairs, where neither tasks nor personas show more,
+// to the smaller number of clusters less one, where their share of the variance is all.
 func Mean(obs []Observation) Estimate {
 	if len(obs) == 0 {
 		return Estimate{}
 	}
 	mean, v := variances(obs)
-	df := len(obs) - 1
-	for _, clusters := range []int{v.tasks, v.personas} {
-		if clusters > 1 {
-			df = min(df, clusters-1)
+	pairs := float64(len(obs) - 1)
+	clusters := pairs
+	for _, n := range []int{v.tasks, v.personas} {
+		if n > 1 {
+			clusters = min(clusters, float64(n-1))
 		}
 	}
-	return Estimate{mean, math.Sqrt(v.twoWay()), math.Sqrt(v.pair), len(obs), df}
+	all := v.twoWay()
+	df := pairs
+	if shared := all - v.pair; shared > 0 {
+		df = min(pairs, clusters*all/shared)
+	}
+	return Estimate{mean, math.Sqrt(all), math.Sqrt(v.pair), len(obs), df}
 }
 
 // parts are the variances of a mean by kind of cluster.
@@ -63,10 +73,13 @@ func variances(obs []Observation) (mean float64, v parts) {
 
 // twoWay puts the parts together. What rounding leaves of them is nothing.
 func (v parts) twoWay() float64 {
-	if rest := v.task + v.persona - v.pair; rest > 1e-9*v.pair {
-		return rest
+	all := v.pair
+	for _, clustered := range []float64{v.task, v.persona} {
+		if more := clustered - v.pair; more > 1e-9*v.pair {
+			all += more
+		}
 	}
-	return max(v.task, v.persona, v.pair)
+	return all
 }
 
 // between is the variance of the mean when observations of a cluster move together.
@@ -97,7 +110,7 @@ func between(obs []Observation, mean float64, key func(Observation) string) (var
 func (e Estimate) Interval() (low, high float64) {
 	t := 1.96
 	if e.DF >= 1 {
-		t = distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(e.DF)}.Quantile(0.975)
+		t = distuv.StudentsT{Mu: 0, Sigma: 1, Nu: e.DF}.Quantile(0.975)
 	}
 	return e.Mean - t*e.SEM, e.Mean + t*e.SEM
 }
@@ -113,8 +126,7 @@ func (e Estimate) P(null float64) float64 {
 	case e.SEM == 0:
 		return 0
 	}
-	nu := float64(max(e.DF, 1))
-	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: nu}.CDF(-math.Abs(e.Mean-null)/e.SEM)
+	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(e.DF, 1)}.CDF(-math.Abs(e.Mean-null)/e.SEM)
 }
 
 // DesignEffect is how many times larger the variance is than that of independent pairs;

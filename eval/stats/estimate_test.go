@@ -9,28 +9,40 @@ import (
 
 // By hand: two tasks, two personas, values 1, 3 (task a) and 5, 7 (task b); the mean is 4.
 // Task sums of deviations: -4, 4 → (16+16)/16·2 = 4. Persona sums: -2, 2 → 1. Pairs:
-// (9+1+1+9)/16·4/3 = 5/3.
+// (9+1+1+9)/16·4/3 = 5/3. Tasks show 7/3 beyond the pairs, personas nothing.
 func TestMeanByHand(t *testing.T) {
 	e := Mean([]Observation{{"a", "x", 1}, {"a", "y", 3}, {"b", "x", 5}, {"b", "y", 7}})
-	want := math.Sqrt(4 + 1 - 5.0/3)
-	if e.Mean != 4 || e.N != 4 || e.DF != 1 || math.Abs(e.SEM-want) > 1e-12 {
-		t.Errorf("got %+v, want SEM %g", e, want)
+	if e.Mean != 4 || e.N != 4 || math.Abs(e.SEM-2) > 1e-12 || math.Abs(e.DF-4/(7./3)) > 1e-12 {
+		t.Errorf("got %+v, want SEM √(5/3 + 7/3) and 1·4/(7/3) degrees of freedom", e)
 	}
-	if d := e.DesignEffect(); math.Abs(d-2) > 1e-12 {
-		t.Errorf("design effect %g, want (10/3)/(5/3) = 2", d)
+	if d := e.DesignEffect(); math.Abs(d-2.4) > 1e-12 {
+		t.Errorf("design effect %g, want 4/(5/3) = 2.4", d)
 	}
-	// One degree of freedom, whose distribution is Cauchy's: p = 1 - 2·atan(t)/π.
-	if p := e.P(0); math.Abs(p-(1-2*math.Atan(4/want)/math.Pi)) > 1e-9 {
+	// With one degree of freedom the distribution is Cauchy's: p = 1 - 2·atan(t)/π.
+	if p := (Estimate{Mean: 4, SEM: 2, N: 4, DF: 1}).P(0); math.Abs(p-(1-2*math.Atan(2)/math.Pi)) > 1e-9 {
 		t.Errorf("p = %g", p)
 	}
 }
 
-// Where tasks and personas cancel, as 1, -1 and -1, 1 do, the subtraction leaves nothing of
-// the error, and that of the pairs is taken: 4/16·4/3.
-func TestMeanWhereNothingIsLeft(t *testing.T) {
+// Where tasks and personas both show more than pairs do, the variance is that of Cameron,
+// Gelbach and Miller: by task, plus by persona, minus by pair.
+func TestMeanIsThePublishedOneWhereBothMatter(t *testing.T) {
+	obs := []Observation{{"a", "x", 0}, {"a", "y", 4}, {"b", "x", 4}, {"b", "y", 9}}
+	// The mean is 17/4; sums of deviations by task -4.5, 4.5 and by persona the same: (2·20.25)/16·2
+	// each; by pair (18.0625 + 2·0.0625 + 22.5625)/16·4/3.
+	task, pair := 40.5/8, 40.75/12
+	e := Mean(obs)
+	if want := 2*task - pair; math.Abs(e.SEM*e.SEM-want) > 1e-12 || math.Abs(e.DF-want/(want-pair)) > 1e-12 {
+		t.Errorf("got %+v, want variance %g", e, want)
+	}
+}
+
+// Where tasks and personas cancel, as 1, -1 and -1, 1 do, they show nothing beyond the pairs:
+// the error is that of independent ones, 4/16·4/3, with their degrees of freedom.
+func TestMeanIsNeverSurerThanIndependentPairs(t *testing.T) {
 	e := Mean([]Observation{{"a", "x", 1}, {"a", "y", -1}, {"b", "x", -1}, {"b", "y", 1}})
-	if want := math.Sqrt(1.0 / 3); math.Abs(e.SEM-want) > 1e-12 {
-		t.Errorf("SEM %g, want %g", e.SEM, want)
+	if want := math.Sqrt(1.0 / 3); math.Abs(e.SEM-want) > 1e-12 || e.SEM != e.PairsSEM || e.DF != 3 {
+		t.Errorf("%+v, want SEM %g and 3 degrees of freedom", e, want)
 	}
 }
 

@@ -22,7 +22,7 @@ func Example() {
 	fmt.Println(ok, interval.Low < e.Mean && e.Mean < interval.High)
 	fmt.Printf("300 comparisons can tell %.0f points\n", 100*stats.PowerOfShare(300, 0, 1).HalfWidth)
 	// Output:
-	// 5.50 ± 0.67 [2.60, 8.40], n = 12, p = 0.015
+	// 5.50 ± 0.67 [3.26, 7.74], n = 12, p = 0.005
 	// true true
 	// 300 comparisons can tell 6 points
 }
