@@ -206,13 +206,14 @@ func TestUnloadedInFlight(t *testing.T) {
 	s, c, dir := adapterServer(t, m, Options{})
 	writeAdapter(t, m, filepath.Join(dir, "m1"), 1)
 	c.load("m1", "m1")
-	_, in := c.start(t.Context(), `{"model": "m1", "prompt": "I like the", "max_tokens": 200, "temperature": 1, "seed": 1, "ignore_eos": true, "stream": true}`)
+	_, first, in := c.begin(t.Context(), `{"model": "m1", "prompt": "I like the", "max_tokens": 200, "temperature": 1, "seed": 1, "ignore_eos": true, "stream": true}`)
 	if status, answer := c.unload("m1"); status != http.StatusOK {
 		t.Fatalf("unload: %d %s", status, answer)
 	}
 	rest, err := io.ReadAll(in)
-	if err != nil || !strings.Contains(string(rest), `"finish_reason":"length"`) || !strings.Contains(string(rest), "[DONE]") {
-		t.Errorf("the stream ends with %.300q, %v", rest[max(0, len(rest)-300):], err)
+	answer := first + string(rest)
+	if err != nil || !strings.Contains(answer, `"finish_reason":"length"`) || !strings.Contains(answer, "[DONE]") {
+		t.Errorf("the stream ends with %.300q, %v", answer[max(0, len(answer)-300):], err)
 	}
 	eventually(t, "the adapter is let go", func() bool {
 		s.adapters.mu.Lock()

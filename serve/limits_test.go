@@ -21,6 +21,13 @@ const forever = `{"prompt": "I like the", "max_tokens": 30000, "temperature": 1,
 // start sends a request and returns when its first event has come.
 func (c *client) start(ctx context.Context, body string) (*http.Response, *bufio.Reader) {
 	c.t.Helper()
+	resp, _, in := c.begin(ctx, body)
+	return resp, in
+}
+
+// begin is start, with the first line, which may hold the whole answer of a short request.
+func (c *client) begin(ctx context.Context, body string) (*http.Response, string, *bufio.Reader) {
+	c.t.Helper()
 	r := c.request(http.MethodPost, "/v1/completions", body).WithContext(ctx)
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -28,10 +35,11 @@ func (c *client) start(ctx context.Context, body string) (*http.Response, *bufio
 	}
 	c.t.Cleanup(func() { resp.Body.Close() })
 	in := bufio.NewReader(resp.Body)
-	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "data: ") {
+	line, err := in.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "data: ") {
 		c.t.Fatalf("the stream begins with %q, %v", line, err)
 	}
-	return resp, in
+	return resp, line, in
 }
 
 // eventually waits for a condition.
