@@ -120,8 +120,8 @@ var differences = []struct {
 	format     func(float64) string
 }{
 	{eval.QExperimental, "Q-experimental, nats", signed},
-	{eval.Wins, "win rate", func(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }},
-	{eval.Relevance, "relevant questions", func(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }},
+	{eval.Wins, "win rate", signedShare},
+	{eval.Relevance, "relevant questions", signedShare},
 }
 
 // Differences are the quantities that [Row.Against] should have.

@@ -70,7 +70,7 @@ func pairedTable(r *eval.Result) plainTable {
 	for _, p := range r.Paired {
 		format := signed
 		if p.What == eval.Wins {
-			format = func(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }
+			format = signedShare
 		}
 		row := []string{conditionName(p.What) + ", " + p.A + " → " + p.B, format(p.Diff), span(format, p.Low, p.High), pValue(p.P), "", "", count(p.N)}
 		if p.Boot != nil {

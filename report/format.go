@@ -36,6 +36,9 @@ func paperSigned(v float64) string { return minus(fmt.Sprintf("%+.1f", v)) }
 // rate formats a share as the paper prints win rates.
 func rate(v float64) string { return minus(fmt.Sprintf("%.3f", v)) }
 
+// signedShare is a difference of shares.
+func signedShare(v float64) string { return minus(fmt.Sprintf("%+.3f", v)) }
+
 // each is a mean count: so many each.
 func each(v float64) string { return fmt.Sprintf("%.2f", v) }
 
