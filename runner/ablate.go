@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,10 +62,11 @@ func needsRule(e Experiment) bool {
 	return slices.ContainsFunc(slices.Concat(e.Roles.Roleplayer, e.Evaluation.Roleplayer), func(p Player) bool { return p.Rule != nil })
 }
 
-// Ablate does an experiment and its ablations in one directory and writes the page that
-// compares them. Runs share every model call and fine-tune that is the same for both: an
-// ablation of the evaluation alone trains nothing. Each run's report is the same, byte for
-// byte, as when it is done by itself. Repeating the call goes on where it stopped.
+// Ablate does an experiment and its ablations in one directory and writes, after each, the page
+// that compares them and the ablations that earlier calls finished there. Runs share every model
+// call and fine-tune that is the same for both: an ablation of the evaluation alone trains
+// nothing. Each run's report is the same, byte for byte, as when it is done by itself. Repeating
+// the call goes on where it stopped.
 func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 	main, err := LoadExperiment(o.Experiment)
 	if err != nil {
@@ -88,62 +88,38 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 	if err := os.MkdirAll(share, 0o755); err != nil {
 		return report.Ablations{}, fmt.Errorf("directory of the study: %w; choose another place with --out", err)
 	}
-	var rows []report.Row
-	var first eval.Records
+	compared := &study{dir: o.Out, rows: map[string]report.Row{}}
+	var a report.Ablations
 	for i, full := range all {
 		if o.Started != nil {
 			o.Started(full, i, len(all))
 		}
 		name := strings.TrimPrefix(strings.TrimPrefix(full, o.Experiment), "+")
 		run := o.Options
-		run.Experiment, run.Share = full, share
-		dir := "main"
-		if name != "" {
-			dir = name
-		}
-		run.Out = filepath.Join(o.Out, dir)
+		run.Experiment, run.Share, run.Out = full, share, compared.place(name)
 		out, err := Run(ctx, run)
 		if err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
 		}
-		row := report.Row{Name: name, About: about(name), Dir: dir, Result: out.Result}
 		pairs, err := eval.LoadPairs(run.Out)
 		if err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
 		}
-		records := eval.Records{Name: full, Result: out.Result, Pairs: pairs}
+		if err := compared.put(name, eval.Records{Name: out.Result.Experiment, Result: out.Result, Pairs: pairs}); err != nil {
+			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
+		}
 		if i == 0 {
-			first = records
-		} else if row.Against, err = lastLess(first, records); err != nil {
-			return report.Ablations{}, err
+			if err := compared.found(names); err != nil {
+				return report.Ablations{}, err
+			}
 		}
-		rows = append(rows, row)
-	}
-	a, err := report.NewAblations(rows)
-	if err != nil {
-		return a, err
-	}
-	return a, report.WriteAblations(o.Out, a)
-}
-
-// lastLess compares the last model of an ablation with that of the main run; nil where nothing
-// was measured of one of them.
-func lastLess(main, ablation eval.Records) (*eval.Contrast, error) {
-	last := func(r eval.Records) string { return r.Result.Models[len(r.Result.Models)-1] }
-	c, err := eval.Compare(main, ablation, eval.CompareOptions{Models: map[string]string{last(main): last(ablation)}, What: report.Differences()})
-	if errors.Is(err, eval.ErrNothingInCommon) {
-		return nil, nil
-	}
-	return c, err
-}
-
-// about says in words what an ablation does.
-func about(name string) string {
-	var out []string
-	for _, a := range strings.FieldsFunc(name, func(r rune) bool { return r == '+' }) {
-		if h, err := experiment.Describe("ablations/" + a); err == nil {
-			out = append(out, h.About)
+		// After each row, so that a study that is stopped has a page of what it finished.
+		if a, err = compared.compare(); err != nil {
+			return a, err
+		}
+		if err := report.WriteAblations(o.Out, a); err != nil {
+			return a, err
 		}
 	}
-	return strings.Join(out, "; ")
+	return a, nil
 }

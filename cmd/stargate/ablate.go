@@ -23,7 +23,9 @@ authors' code, and other roleplayers in training and at evaluation. The runs sha
 the same for both: the first iteration's conversations, and for ablations of the evaluation
 the whole training. Each run keeps a report of its own, the same as if it were done alone.
 
-Repeating the command goes on where it stopped.`,
+The page is written after every run. It compares all that is finished in the directory, also
+what earlier calls did; stargate report STUDY draws it again. Repeating the command goes on
+where it stopped.`,
 		Example: `  stargate ablate
   stargate ablate nano --seed 1 --only no-regularization,gold-response
   stargate ablate nano --only roleplayer-rule,several-roleplayers+roleplayer-rule`,
@@ -55,14 +57,7 @@ Repeating the command goes on where it stopped.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), a)
-			}
-			if err := report.AblationsText(c.OutOrStdout(), a); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "\nOpen %s to compare them.\n", filepath.Join(o.Out, report.AblationsPage))
-			return err
+			return printAblations(c, o.Out, a, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -74,4 +69,16 @@ Repeating the command goes on where it stopped.`,
 	storageFlags(c, &o.Options)
 	f.BoolVar(&asJSON, "json", false, "print ablations.json instead of tables")
 	return c
+}
+
+// printAblations prints a comparison that was written into dir.
+func printAblations(c *cobra.Command, dir string, a report.Ablations, asJSON bool) error {
+	if asJSON {
+		return printJSON(c.OutOrStdout(), a)
+	}
+	if err := report.AblationsText(c.OutOrStdout(), a); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "\nOpen %s to compare them.\n", filepath.Join(dir, report.AblationsPage))
+	return err
 }
