@@ -66,7 +66,7 @@ func TestRecordedTables(t *testing.T) {
 	path := filepath.Join(recordedDir, "README.md")
 	text := string(read(t, path))
 	studies := recordedStudies(t)
-	for name, table := range map[string]string{"runs": runsTable(studies), "shapes": shapesTable(t, studies)} {
+	for name, table := range map[string]string{"runs": runsTable(studies), "shapes": shapesTable(t, studies), "golds": goldsTable(t)} {
 		begin, end := "<!-- "+name+": go test ./report -run RecordedTables -update -->\n", "<!-- end of "+name+" -->"
 		head, rest, ok := strings.Cut(text, begin)
 		old, tail, ok2 := strings.Cut(rest, end)
@@ -133,6 +133,39 @@ func shapesTable(t *testing.T, studies []recorded) string {
 			}
 		}
 		from = to
+	}
+	return b.String() + "\n"
+}
+
+// goldsTable compares m1 trained on golds with m1 trained on its own responses, in the
+// experiments that vary how many examples there are and how often they are seen.
+func goldsTable(t *testing.T) string {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString("\n| experiment | seed | Q-experimental of m1, own responses | golds | difference | relevant questions | win rate |\n|---|---|---|---|---|---|---|\n")
+	for _, experiment := range []string{"nano-m1", "nano-distinct", "nano-updates", "nano-paper"} {
+		files, err := filepath.Glob(filepath.Join(recordedDir, "golds", experiment+"-seed*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(experiment, files, err)
+		}
+		slices.Sort(files)
+		for _, path := range files {
+			var cs []eval.Contrast
+			if err := json.Unmarshal(read(t, path), &cs); err != nil || len(cs) != 1 {
+				t.Fatalf("%s: %d comparisons, %v", path, len(cs), err)
+			}
+			at := func(what string) eval.ContrastRow {
+				i := slices.IndexFunc(cs[0].Rows, func(r eval.ContrastRow) bool { return r.What == what && r.ModelA == "m1" && r.ModelB == "m1" })
+				if i < 0 {
+					t.Fatalf("%s does not compare %s of m1", path, what)
+				}
+				return cs[0].Rows[i]
+			}
+			q, rel, win := at(eval.QExperimental), at(eval.Relevance), at(eval.Wins)
+			_, seed, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), "-seed")
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s %s | %s %s | %s %s |\n", experiment, seed, nats(q.MeanA), nats(q.MeanB), signed(q.Test.Diff), span(signed, q.Test.Low, q.Test.High),
+				signedShare(rel.Test.Diff), span(signedShare, rel.Test.Low, rel.Test.High), signedShare(win.Test.Diff), span(signedShare, win.Test.Low, win.Test.High))
+		}
 	}
 	return b.String() + "\n"
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -134,5 +135,19 @@ func TestUserFileExtendsEmbedded(t *testing.T) {
 	mine.Header, nano.Header, mine.Algorithm.Samples = experiment.Header{}, experiment.Header{}, nano.Algorithm.Samples
 	if !reflect.DeepEqual(mine, nano) {
 		t.Error("other fields changed")
+	}
+}
+
+// The experiments of docs/results that are not built in can still be run.
+func TestRecordedExperiments(t *testing.T) {
+	files, err := filepath.Glob("../docs/results/golds/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		e, err := LoadExperiment(path + "+gold-response")
+		if want := strings.TrimSuffix(filepath.Base(path), ".yaml") + "+gold-response"; err != nil || e.Name != want {
+			t.Errorf("%s: %q, %v", path, e.Name, err)
+		}
 	}
 }
