@@ -191,7 +191,7 @@ func (a Ablations) headline() string {
 			not++
 		}
 	}
-	text := fmt.Sprintf("%d of the paper’s %d findings appear", seen, len(a.Shapes))
+	text := fmt.Sprintf("%d of the paper’s %d findings %s", seen, len(a.Shapes), map[bool]string{true: "appears", false: "appear"}[seen == 1])
 	if not > 0 {
 		text += fmt.Sprintf(", %d %s not", not, map[bool]string{true: "does", false: "do"}[not == 1])
 	}

@@ -107,3 +107,24 @@ func TestWriteAblations(t *testing.T) {
 		t.Error("the page has no paired differences")
 	}
 }
+
+// The headline counts in words that fit the numbers.
+func TestAblationsHeadline(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		seen []*bool
+		want string
+	}{
+		{[]*bool{&yes, &no, &no}, "1 of the paper’s 3 findings appears, 2 do not."},
+		{[]*bool{&yes, &yes, &no}, "2 of the paper’s 3 findings appear, 1 does not."},
+		{[]*bool{&yes, &yes, nil}, "2 of the paper’s 3 findings appear; 1 could not be tested."},
+	} {
+		var a Ablations
+		for _, s := range c.seen {
+			a.Shapes = append(a.Shapes, eval.Shape{Seen: s})
+		}
+		if got := a.headline(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
