@@ -88,7 +88,7 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 	if err := os.MkdirAll(share, 0o755); err != nil {
 		return report.Ablations{}, fmt.Errorf("directory of the study: %w; choose another place with --out", err)
 	}
-	compared := &study{dir: o.Out, rows: map[string]report.Row{}}
+	s := &study{dir: o.Out, rows: map[string]report.Row{}}
 	var a report.Ablations
 	for i, full := range all {
 		if o.Started != nil {
@@ -96,7 +96,7 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 		}
 		name := strings.TrimPrefix(strings.TrimPrefix(full, o.Experiment), "+")
 		run := o.Options
-		run.Experiment, run.Share, run.Out = full, share, compared.place(name)
+		run.Experiment, run.Share, run.Out = full, share, s.place(name)
 		out, err := Run(ctx, run)
 		if err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
@@ -105,16 +105,16 @@ func Ablate(ctx context.Context, o AblateOptions) (report.Ablations, error) {
 		if err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
 		}
-		if err := compared.put(name, eval.Records{Name: out.Result.Experiment, Result: out.Result, Pairs: pairs}); err != nil {
+		if err := s.put(name, eval.Records{Name: out.Result.Experiment, Result: out.Result, Pairs: pairs}); err != nil {
 			return report.Ablations{}, fmt.Errorf("%s: %w", full, err)
 		}
 		if i == 0 {
-			if err := compared.found(names); err != nil {
+			if err := s.found(names); err != nil {
 				return report.Ablations{}, err
 			}
 		}
 		// After each row, so that a study that is stopped has a page of what it finished.
-		if a, err = compared.compare(); err != nil {
+		if a, err = s.compare(); err != nil {
 			return a, err
 		}
 		if err := report.WriteAblations(o.Out, a); err != nil {

@@ -18,8 +18,8 @@ import (
 // mainDir of a study has the main run; each ablation's directory has its name.
 const mainDir = "main"
 
-// ErrNoStudy: a directory has no finished main run of [Ablate].
-var ErrNoStudy = errors.New("no ablation study with a finished main run")
+// ErrNoMain: the main run of a study is not finished, so that there is nothing to compare with.
+var ErrNoMain = errors.New("the main run is not finished; repeat the command of the study")
 
 // study is a comparison as its rows come in.
 type study struct {
@@ -30,17 +30,17 @@ type study struct {
 
 // IsStudy tells whether a directory is one of [Ablate], not of a run.
 func IsStudy(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, mainDir, report.ResultFile))
-	return err == nil
+	info, err := os.Stat(filepath.Join(dir, sharedDir))
+	return err == nil && info.IsDir()
 }
 
 // CompareStudy compares what is finished of a study anew, without a model: its main run and
-// every ablation in its directory. It writes nothing. Errors: [ErrNoStudy].
+// every ablation in its directory. It writes nothing. Errors: [ErrNoMain].
 func CompareStudy(dir string) (report.Ablations, error) {
-	if !IsStudy(dir) {
-		return report.Ablations{}, fmt.Errorf("%s: %w", dir, ErrNoStudy)
-	}
 	s := &study{dir: dir, rows: map[string]report.Row{}}
+	if _, err := os.Stat(filepath.Join(s.place(""), report.ResultFile)); errors.Is(err, fs.ErrNotExist) {
+		return report.Ablations{}, fmt.Errorf("%s: %w", dir, ErrNoMain)
+	}
 	main, err := records(s.place(""))
 	if err != nil {
 		return report.Ablations{}, err
@@ -101,16 +101,14 @@ func (s *study) found(asked []string) error {
 			continue
 		}
 		r, err := records(s.place(name))
-		switch again := slices.Contains(asked, name); {
-		case err != nil && again:
-			continue
-		case err != nil:
-			return fmt.Errorf("ablation %s: %w; or remove that directory", name, err)
-		case r.Name != s.main.Result.Experiment+"+"+name || r.Result.Seed != s.main.Result.Seed:
+		if err == nil && (r.Name != s.main.Name+"+"+name || r.Result.Seed != s.main.Result.Seed) {
 			continue
 		}
-		if err := s.put(name, r); err != nil {
-			return fmt.Errorf("ablation %s: %w", name, err)
+		if err == nil {
+			err = s.put(name, r)
+		}
+		if err != nil && !slices.Contains(asked, name) {
+			return fmt.Errorf("ablation %s: %w; or remove that directory", name, err)
 		}
 	}
 	return nil

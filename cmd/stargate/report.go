@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,12 +33,9 @@ iteration come from the run's ledger, best first; --pair list prints the keys.`,
   stargate report runs/nano --pair trip-048/walt-edb03fcd --iteration 2`,
 		Args: exactly(1, "one run or study directory"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if pair != "" {
-				return printPair(c, args[0], pair, iteration, asJSON)
-			}
 			if runner.IsStudy(args[0]) {
-				if len(ablations) > 0 {
-					return fmt.Errorf("%w: %s is a study, which has its ablations; --with is for a run", errUsage, args[0])
+				if len(ablations) > 0 || pair != "" {
+					return fmt.Errorf("%w: %s is a study; --with and --pair are for one of its runs, as %s", errUsage, args[0], filepath.Join(args[0], "main"))
 				}
 				a, err := runner.CompareStudy(args[0])
 				if err != nil {
@@ -47,6 +45,9 @@ iteration come from the run's ledger, best first; --pair list prints the keys.`,
 					return err
 				}
 				return printAblations(c, args[0], a, asJSON)
+			}
+			if pair != "" {
+				return printPair(c, args[0], pair, iteration, asJSON)
 			}
 			d, err := report.Load(args[0])
 			if err != nil {
